@@ -1,0 +1,58 @@
+# Every target installs what it needs and is missing (scripts/ensure.sh).
+
+# For each fuzz target: make fuzz SECONDS=600
+SECONDS = 60
+
+ENSURE = @scripts/ensure.sh
+# BoringSSL, under quiche, is built from source.
+NATIVE = cxx cmake libclang
+
+.PHONY: help demo test bench fuzz interop interop-reference conformance thumb lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+
+demo: ## two nodes meet, talk and part, on this machine
+	$(ENSURE) $(NATIVE)
+	cargo build --release --locked -p aire-examples --bin two-nodes
+	cargo run -q --release --locked -p aire-examples --bin two-nodes -- demo
+
+test: ## all tests, and those of aire-proto without its default features
+	$(ENSURE) $(NATIVE)
+	cargo test --workspace --locked
+	cargo test -p aire-proto --locked --no-default-features
+	cargo test -p aire-proto --locked --no-default-features --features alloc
+
+bench: ## benchmarks (criterion)
+	$(ENSURE) $(NATIVE)
+	cargo bench -p aire-bench --locked
+
+fuzz: ## each fuzz target for SECONDS=60 seconds
+	$(ENSURE) $(NATIVE) fuzz
+	scripts/fuzz.sh $(SECONDS)
+
+interop: ## both ways against an independent peer over quic-go (needs Go)
+	$(ENSURE) $(NATIVE) go
+	scripts/interop.sh
+
+interop-reference: ## the same against a checkout of the published one: AIRE_GO=path
+	$(ENSURE) $(NATIVE) go
+	scripts/interop-reference.sh
+
+conformance: ## the conformance table, from the test vectors
+	$(ENSURE) $(NATIVE)
+	cargo run -q --locked -p aire-vectors --bin conformance
+
+thumb: ## aire-proto for Cortex-M4F and Cortex-M0
+	$(ENSURE) cxx thumb
+	scripts/thumb.sh
+
+lint: ## formatting, clippy and documentation, warnings denied
+	$(ENSURE) $(NATIVE) lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p aire-proto --all-targets --no-default-features --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings -D missing_docs" cargo doc --workspace --no-deps --locked
+
+clean: ## remove build output (what fuzzing found stays)
+	rm -rf target fuzz/target

@@ -1,0 +1,47 @@
+//! What each fuzz target does with its bytes. `fuzz/` runs them under libFuzzer; `tests/corpus.rs`
+//! replays the committed corpus in every test run.
+//!
+//! A target panics when something does not hold. They share the in-memory link, the scripts and
+//! the walks of `aire-proto`'s own tests.
+
+#[path = "../../../proto/tests/support/bounded.rs"]
+mod bounded;
+#[path = "../../../proto/tests/support/mod.rs"]
+mod support;
+
+mod codec;
+mod handshake;
+
+pub use codec::{decoder, payloads};
+pub use handshake::hello;
+
+use bounded::Bounded;
+use support::script::{self, Roomy};
+use support::walk;
+
+/// One connection with a scripted peer, or two that walk: however the input is cut, and whatever
+/// its storage, a connection does the same.
+pub fn connection(data: &[u8]) {
+    let Some((&mode, bytes)) = data.split_first() else {
+        return;
+    };
+    match mode & 3 {
+        0 => {
+            let whole = script::run::<Roomy>(bytes, usize::MAX);
+            for chunk in [1, usize::from(mode >> 2) + 2] {
+                assert_eq!(script::run::<Roomy>(bytes, chunk), whole, "by {chunk}");
+            }
+        }
+        1 => assert_eq!(
+            script::run::<Bounded>(bytes, 5),
+            script::run::<Roomy>(bytes, 5)
+        ),
+        2 => assert_eq!(
+            walk::walk::<Bounded, Bounded>(bytes),
+            walk::walk::<Roomy, Roomy>(bytes)
+        ),
+        _ => {
+            walk::walk::<aire_proto::Fixed<1, 64, 1, 400>, Roomy>(bytes);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"aire-interop/aire"
+	"aire-interop/internal/harness"
+)
+
+// These tests run the peer against itself: a check that cannot pass here, or
+// that passes whatever the node does, is of no use against another
+// implementation.
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+func TestReferenceLikeNode(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node")
+	harness.Served(t, harness.GoPeer, n)
+	harness.UnknownAgentFIN(t, harness.GoPeer, n)
+	harness.RefusesLikeReference(t, n)
+	harness.StopsWithGrace(t, n)
+}
+
+func TestNodeOfMinor4(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node", "--minor", "4")
+	harness.Served(t, harness.GoPeer, n)
+	harness.UnknownAgentError(t, harness.GoPeer, n, "0x41")
+	harness.Refuses(t, n)
+	harness.StopsWithGrace(t, n)
+}
+
+func TestClientRefusesTamperedNodes(t *testing.T) {
+	for _, minor := range []string{"2", "4"} {
+		t.Run("minor "+minor, func(t *testing.T) {
+			harness.TamperedNodes(t, func(t *testing.T, n *harness.Node, code aire.Code) {
+				r := harness.Call(t, harness.GoPeer, n, "echo/say", "x", "--minor", minor)
+				if r.Exit != 1 || len(r.Ops) > 0 || !strings.Contains(r.Err, "refused "+code.String()) {
+					t.Error(r)
+				}
+				harness.Row(t, "refuses with %v", code)
+			})
+		})
+	}
+}
+
+func TestClientRefusesAnotherKeyThanThePinnedOne(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node")
+	n.Pin = strings.Repeat("0", 64)
+	if r := harness.Call(t, harness.GoPeer, n, "echo/say", "x"); r.Exit != 1 || len(r.Ops) > 0 {
+		t.Error(r)
+	}
+}
+
+func TestBadArgumentsOfAnOperation(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node", "--minor", "4")
+	for _, invoke := range []string{"stream/tokens", "stream/other"} {
+		r := harness.Call(t, harness.GoPeer, n, invoke, "many")
+		if ops := r.Op("4"); r.Exit != 3 || len(ops) != 2 || !strings.HasPrefix(ops[0].Text, "0x43 ") {
+			t.Error(r)
+		}
+	}
+}
+
+func TestBadFlagsAreRefused(t *testing.T) {
+	for _, args := range []string{
+		"node --tamper everything", "node --minor 1 --tamper nonce",
+		"client --connect 127.0.0.1:1 --invoke echo", "client --invoke echo/say",
+		"client --connect 127.0.0.1:1 --invoke echo/say --parallel 0", "other", "",
+	} {
+		if err := exec.Command(harness.GoPeer, strings.Fields(args)...).Run(); err == nil {
+			t.Errorf("accepted: %s", args)
+		}
+	}
+}

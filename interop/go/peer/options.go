@@ -1,0 +1,104 @@
+package peer
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log"
+	"slices"
+	"time"
+
+	"aire-interop/aire"
+)
+
+// Faults that Options.Tamper can put in the HELLO that this peer sends.
+const (
+	TamperNone      = "none"
+	TamperSignature = "signature" // one bit of the signature
+	TamperNonce     = "nonce"     // one bit of the nonce, after signing
+	TamperNodeID    = "nodeid"    // another NodeID than VMID's, well signed
+	TamperTimestamp = "timestamp" // ten minutes old, well signed
+)
+
+// Tampers lists the values of Options.Tamper.
+var Tampers = []string{TamperNone, TamperSignature, TamperNonce, TamperNodeID, TamperTimestamp}
+
+// Options is common to both ends.
+type Options struct {
+	Minor       uint64 // advertised in HELLO; 0 and 1 send it unsigned
+	Tamper      string
+	DoubleHello bool // send a second HELLO right after the first
+	HelloType2  bool // send a frame of type 0x02 after the handshake
+	Log         *log.Logger
+
+	identity aire.Identity
+	verifier *aire.Verifier
+}
+
+// NewOptions gives a peer that behaves, under a fresh identity.
+func NewOptions(logger *log.Logger) *Options {
+	seed := make([]byte, 32)
+	rand.Read(seed)
+	return &Options{
+		Minor:    2,
+		Tamper:   TamperNone,
+		Log:      logger,
+		identity: aire.NewIdentity(seed),
+		verifier: aire.NewVerifier(),
+	}
+}
+
+// Validate refuses values that would make a test check nothing.
+func (o *Options) Validate() error {
+	if !slices.Contains(Tampers, o.Tamper) {
+		return fmt.Errorf("--tamper is one of %v", Tampers)
+	}
+	if o.Minor < 2 && o.Tamper != TamperNone {
+		return fmt.Errorf("--tamper needs --minor 2 or more: below it HELLO is unsigned")
+	}
+	return nil
+}
+
+// DID is this peer's own.
+func (o *Options) DID() string { return o.identity.DID }
+
+// referenceLike selects the manner: see the package comment.
+func (o *Options) referenceLike() bool { return o.Minor <= 2 }
+
+// Misbehaves says that a sound peer must close the connection on this one.
+func (o *Options) Misbehaves() bool {
+	return o.Tamper != TamperNone || o.DoubleHello || o.HelloType2 || o.Minor < 2
+}
+
+// hello builds the frame to send, with a fresh nonce on every call.
+func (o *Options) hello() []byte {
+	h := aire.Hello{Major: aire.Major, Minor: o.Minor, NodeID: o.identity.DID}
+	at := time.Now()
+	var nonce [16]byte
+	rand.Read(nonce[:])
+	switch o.Tamper {
+	case TamperNodeID:
+		h.NodeID = otherLastLetter(h.NodeID)
+	case TamperTimestamp:
+		at = at.Add(-10 * time.Minute)
+	}
+	if o.Minor >= 2 {
+		o.identity.SignHello(&h, nonce, at)
+	}
+	switch o.Tamper {
+	case TamperSignature:
+		h.Block.Sig[20] ^= 1
+	case TamperNonce:
+		h.Block.Nonce[0] ^= 1
+	}
+	return aire.Frame{Type: aire.TypeHello, Payload: h.Append(nil)}.Append(nil)
+}
+
+// otherLastLetter keeps the text a well-formed DID, so that the mismatch with
+// VMID is its only fault.
+func otherLastLetter(did string) string {
+	last := byte('a')
+	if did[len(did)-1] == last {
+		last = 'b'
+	}
+	return did[:len(did)-1] + string(last)
+}

@@ -1,0 +1,3 @@
+module aire-interop-reference
+
+go 1.24

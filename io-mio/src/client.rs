@@ -1,0 +1,188 @@
+//! A client: one connection to one node.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::address::Address;
+use crate::driver::{ConnectionKey, Driver};
+use crate::identity::Identity;
+use crate::mailbox::{DialState, Dialled};
+use crate::operation::Operation;
+use crate::runtime::Runtime;
+use crate::settings::Settings;
+use crate::tls::Trust;
+use crate::{Closed, Error};
+
+/// A client that is being set up.
+#[derive(Debug)]
+pub struct ClientBuilder {
+    identity: Identity,
+    trust: Trust,
+    settings: Settings,
+    connect_timeout: Duration,
+    invoke_timeout: Duration,
+}
+
+impl ClientBuilder {
+    /// Replaces the default [`Settings`].
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How long to try, from the first packet to the judged HELLO; 10 s by default. The system
+    /// resolver's time comes on top.
+    #[must_use]
+    pub const fn connect_timeout(mut self, most: Duration) -> Self {
+        self.connect_timeout = most;
+        self
+    }
+
+    /// How long an operation may wait for a free stream; 30 s by default.
+    #[must_use]
+    pub const fn invoke_timeout(mut self, most: Duration) -> Self {
+        self.invoke_timeout = most;
+        self
+    }
+
+    /// Connects, and waits until both HELLOs are judged.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] with the reason, [`Error::TimedOut`], and those of the set-up.
+    pub fn connect(self, uri: &str) -> Result<Client, Error> {
+        let address: Address = uri.parse()?;
+        let peer = address.resolve()?;
+        let local = match peer {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let mut driver = Driver::client(local, &self.trust, self.identity, self.settings)?;
+        let connection = driver.connect_to(&address, peer)?;
+        let dialled = Arc::new(Dialled::default());
+        let ends_with = Some((connection, dialled.clone()));
+        let runtime = Runtime::start(driver, Default::default(), 0, ends_with)?;
+        let client = Client {
+            runtime,
+            connection,
+            dialled,
+            address,
+            invoke_timeout: self.invoke_timeout,
+        };
+        let deadline = Instant::now().checked_add(self.connect_timeout);
+        let state = client
+            .dialled
+            .wait(deadline, |state| !matches!(state, DialState::Trying));
+        match state {
+            DialState::Connected { .. } => Ok(client),
+            DialState::Closed(closed) => Err(Error::Closed(closed)),
+            DialState::Trying => Err(Error::TimedOut),
+        }
+    }
+}
+
+/// A connection to a node, until it is closed or dropped. Any thread may invoke operations on it.
+pub struct Client {
+    runtime: Runtime,
+    connection: ConnectionKey,
+    dialled: Arc<Dialled>,
+    address: Address,
+    invoke_timeout: Duration,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.address)
+            .field("peer", &self.peer())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Sets up a client that is `identity`, and believes servers that `trust` trusts.
+    #[must_use]
+    pub fn builder(identity: Identity, trust: Trust) -> ClientBuilder {
+        ClientBuilder {
+            identity,
+            trust,
+            settings: Settings::default(),
+            connect_timeout: Duration::from_secs(10),
+            invoke_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The DID of the node at the other end; `None` once the connection is over.
+    #[must_use]
+    pub fn peer(&self) -> Option<String> {
+        match self.dialled.get() {
+            DialState::Connected { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// The minor version that both ends agreed on; `None` once the connection is over.
+    #[must_use]
+    pub fn minor(&self) -> Option<u64> {
+        match self.dialled.get() {
+            DialState::Connected { minor, .. } => Some(minor),
+            _ => None,
+        }
+    }
+
+    /// Why the connection is over; `None` while it is not.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        match self.dialled.get() {
+            DialState::Closed(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    /// Waits until the connection is over, but no longer than `most`. Why it is, if it is.
+    pub fn wait_closed(&self, most: Duration) -> Option<Closed> {
+        let deadline = Instant::now().checked_add(most);
+        let over = |state: &DialState| matches!(state, DialState::Closed(_));
+        match self.dialled.wait(deadline, over) {
+            DialState::Closed(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    /// Opens an operation. Waits for a free stream where the peer's limit is reached.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] with the reason once the connection is over; [`Error::TimedOut`] when no
+    /// stream was free in time; [`Error::Call`].
+    pub fn invoke(
+        &self,
+        agent: &str,
+        operation: &str,
+        args: impl Into<Vec<u8>>,
+    ) -> Result<Operation, Error> {
+        let opened = self.runtime.mailbox.open(
+            self.connection,
+            agent,
+            operation,
+            args.into(),
+            self.invoke_timeout,
+        );
+        opened.map_err(|error| match self.closed() {
+            Some(closed) => Error::Closed(closed),
+            None => error,
+        })
+    }
+
+    /// Says GOODBYE, lets live operations finish, and ends.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.runtime.mailbox.stop();
+        self.runtime.join();
+    }
+}

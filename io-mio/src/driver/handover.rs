@@ -1,0 +1,152 @@
+//! From an operation's queue to the protocol, and from the protocol to quiche.
+
+use aire_proto::connection::CallError;
+use aire_proto::wire::MAX_DETAIL_LEN;
+use aire_proto::{Connection, Growing, Now, StreamId};
+use tracing::{debug, warn};
+
+use super::outbox::{Queued, Stream, Urgent};
+
+/// How much quiche took.
+pub(super) struct Written {
+    pub(super) count: usize,
+    pub(super) fin: bool,
+    /// The peer wants nothing more, and said so with this code.
+    pub(super) stopped: Option<u64>,
+}
+
+/// Writes the pieces in order, FIN behind the last, as far as quiche takes them.
+pub(super) fn write(
+    quic: &mut quiche::Connection,
+    stream: StreamId,
+    pieces: [&[u8]; 3],
+    fin: bool,
+) -> Written {
+    let mut written = Written {
+        count: 0,
+        fin: false,
+        stopped: None,
+    };
+    let mut left = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+        let ends_here = fin && piece.len() == left;
+        left = left.saturating_sub(piece.len());
+        match quic.stream_send(stream.get(), piece, ends_here) {
+            Ok(len) => {
+                written.count = written.count.saturating_add(len);
+                if len < piece.len() {
+                    return written;
+                }
+                written.fin = ends_here;
+            }
+            Err(quiche::Error::StreamStopped(code)) => {
+                written.stopped = Some(code);
+                return written;
+            }
+            Err(_) => return written,
+        }
+    }
+    if fin && !written.fin && written.count == 0 {
+        match quic.stream_send(stream.get(), &[], true) {
+            Ok(_) => written.fin = true,
+            Err(quiche::Error::StreamStopped(code)) => written.stopped = Some(code),
+            Err(_) => {}
+        }
+    }
+    written
+}
+
+/// Gives the protocol what is queued on one operation, until it has to wait. Whether it took
+/// anything.
+pub(super) fn apply(
+    proto: &mut Connection<Growing>,
+    stream: StreamId,
+    entry: &mut Stream,
+    now: Now,
+) -> bool {
+    if let Some(urgent) = entry.urgent.take() {
+        // A frame that is half sent has to be sent whole; what follows it is dropped.
+        let half_sent = matches!(
+            entry.queue.front(),
+            Some(Queued::Payload {
+                announced: true,
+                ..
+            })
+        );
+        entry.queue.truncate(usize::from(half_sent));
+        let done = match urgent {
+            Urgent::Cancel { reason, detail } => {
+                proto.cancel(stream, reason, truncated(&detail, MAX_DETAIL_LEN), now)
+            }
+            Urgent::Abort(code) => {
+                proto.abort(stream, code);
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            debug!(%stream, %error, "no cancel");
+        }
+        return true;
+    }
+    let mut progress = false;
+    while let Some(front) = entry.queue.front_mut() {
+        let taken = match front {
+            Queued::Payload {
+                announced: true, ..
+            } => break,
+            Queued::Payload { bytes, announced } => match proto.send(stream, bytes.len()) {
+                Ok(()) => {
+                    *announced = true;
+                    progress = true;
+                    break;
+                }
+                Err(error) => Err(error),
+            },
+            Queued::Budget(budget) => match proto.send_budget(stream, budget) {
+                // The peer's version has no budgets (GAP-13).
+                Err(CallError::NotNegotiated) => Ok(()),
+                done => done,
+            },
+            Queued::Finish => proto.finish(stream),
+            Queued::Fail { code, detail, data } => {
+                if data.len() > MAX_ERROR_DATA {
+                    warn!(%stream, len = data.len(), "the data of an ERROR is too long to be sent");
+                    data.clear();
+                }
+                let told = truncated(detail, MAX_ERROR_DETAIL);
+                proto.fail(stream, *code, told, data, now)
+            }
+        };
+        match taken {
+            Ok(()) => {
+                entry.queue.pop_front();
+                progress = true;
+            }
+            // It goes on once the transport has taken what is in the way.
+            Err(CallError::Busy | CallError::OutboxFull { .. }) => break,
+            Err(error) => {
+                debug!(%stream, %error, "a queued frame cannot be sent");
+                entry.queue.clear();
+                entry.queued_bytes = 0;
+                break;
+            }
+        }
+    }
+    progress
+}
+
+/// The longest detail of an ERROR that is sent, in bytes: what is longer is cut.
+const MAX_ERROR_DETAIL: usize = 1024;
+
+/// The longest data of an ERROR that is sent, in bytes: with code and detail it stays under what
+/// every node must take (`WIRE-12`).
+const MAX_ERROR_DATA: usize = 60 * 1024;
+
+/// The longest beginning of `text` that has at most `most` bytes.
+fn truncated(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,719 @@
+//! One connection: quiche below, the protocol above, the application's queues between.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aire_proto::connection::Authenticated;
+use aire_proto::handshake::Verifier;
+use aire_proto::identity::{Ed25519Verifier, GrowingReplayGuard, KeyResolver, PublicKey};
+use aire_proto::{Connection, ErrorCode, Growing, Input, Now, Role, StreamId, Transmit};
+use quiche::Shutdown;
+use tracing::{Span, debug, debug_span, trace, warn};
+
+use super::handover::{apply, write};
+use super::outbox::{Calls, Queued, Stream};
+use super::{Closed, ConnectionKey, Event};
+use crate::identity::Identity;
+use crate::settings::Settings;
+
+type Protocol = aire_proto::Event<'static>;
+
+/// What all connections of a driver share.
+pub(super) struct Shared {
+    pub(super) identity: Identity,
+    pub(super) settings: Settings,
+    pub(super) replay: GrowingReplayGuard,
+    /// Knows the keys of DIDs, or that they must be fetched.
+    pub(super) keys: Box<dyn KeyResolver + Send>,
+    /// Whether certificates must be for the host dialled.
+    pub(super) checks_name: bool,
+    /// Where the transport's bytes go, and the protocol reads them.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// Whom events are told.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(ConnectionKey, Event<'_>, &mut Calls<'_>);
+
+pub(super) struct Link {
+    pub(super) key: ConnectionKey,
+    pub(super) quic: quiche::Connection,
+    proto: Option<Connection<Growing>>,
+    role: Role,
+    streams: HashMap<StreamId, Stream>,
+    /// Operations with something new in their queue.
+    touched: Vec<StreamId>,
+    /// Operations that the application reads again.
+    resumed: Vec<StreamId>,
+    /// The control stream's bytes that wait for a key to be fetched.
+    control_unread: Vec<u8>,
+    /// Where quiche sees the peer.
+    peer_address: SocketAddr,
+    /// Where the peer's packets come from: behind a NAT that forgot it, another port.
+    heard_from: SocketAddr,
+    /// The ids that packets for it are addressed to.
+    pub(super) ids: Vec<quiche::ConnectionId<'static>>,
+    /// The deadline that the driver has noted for it.
+    pub(super) scheduled: Option<Instant>,
+    last_heard: Instant,
+    last_ping: Instant,
+    /// A packet that the socket did not take.
+    pub(super) unsent: Option<(Vec<u8>, SocketAddr)>,
+    /// How long the QUIC handshake of a client may take.
+    handshake_deadline: Option<Instant>,
+    /// After how long without a packet to send a PING.
+    ping_interval: Option<Duration>,
+    /// CONNECTION_CLOSE with this code is due then.
+    closing: Option<(u64, Instant)>,
+    told_closed: bool,
+    pub(super) span: Span,
+}
+
+impl Link {
+    pub(super) fn new(
+        key: ConnectionKey,
+        quic: quiche::Connection,
+        role: Role,
+        peer_address: SocketAddr,
+        now: Instant,
+    ) -> Self {
+        let span = debug_span!("connection", key = key.0, ?role, %peer_address, peer = tracing::field::Empty);
+        Self {
+            key,
+            quic,
+            proto: None,
+            role,
+            streams: HashMap::new(),
+            touched: Vec::new(),
+            resumed: Vec::new(),
+            control_unread: Vec::new(),
+            peer_address,
+            heard_from: peer_address,
+            ids: Vec::new(),
+            scheduled: None,
+            last_heard: now,
+            last_ping: now,
+            unsent: None,
+            handshake_deadline: None,
+            ping_interval: None,
+            closing: None,
+            told_closed: false,
+            span,
+        }
+    }
+
+    /// As a server, waits no longer than `most` for the QUIC handshake: a client that never ends
+    /// it costs little, and must not stay for ever. How long a client waits is its own affair.
+    pub(super) fn limit_handshake(&mut self, most: Duration, now: Instant) {
+        self.handshake_deadline = now.checked_add(most);
+    }
+
+    pub(super) fn protocol(&self) -> Option<&Connection<Growing>> {
+        self.proto.as_ref()
+    }
+
+    pub(super) fn protocol_mut(&mut self) -> Option<&mut Connection<Growing>> {
+        self.proto.as_mut()
+    }
+
+    /// Gives quiche a packet.
+    ///
+    /// A NAT that forgot the peer changes its port. Quiche would take that for a migration, in
+    /// which it loses what was under way (cloudflare/quiche#2452), and of which it bears only so
+    /// many. So another port of the same address stays the same path: answers go where the latest
+    /// authentic packet came from, which is the same host. Another address is validated first, by
+    /// quiche.
+    pub(super) fn receive(&mut self, packet: &mut [u8], from: SocketAddr, to: SocketAddr) {
+        let settled = self.role == Role::Server && self.quic.is_established();
+        let rebound = settled && from.ip() == self.peer_address.ip();
+        let known_as = if rebound { self.peer_address } else { from };
+        let taken = self.quic.stats().recv;
+        let info = quiche::RecvInfo { from: known_as, to };
+        if let Err(error) = self.quic.recv(packet, info) {
+            trace!(parent: &self.span, %error, "a bad packet");
+            return;
+        }
+        self.last_heard = Instant::now();
+        if rebound && from != self.heard_from && self.quic.stats().recv > taken {
+            debug!(parent: &self.span, %from, "the peer's port changed");
+            self.heard_from = from;
+        }
+    }
+
+    /// Where a packet goes that quiche wants sent to `to`.
+    pub(super) fn destination(&self, to: SocketAddr) -> SocketAddr {
+        if to == self.peer_address {
+            self.heard_from
+        } else {
+            to
+        }
+    }
+
+    /// The peer's new address is good.
+    pub(super) fn migrated(&mut self, peer: SocketAddr) {
+        self.peer_address = peer;
+        self.heard_from = peer;
+    }
+
+    pub(super) fn calls(&mut self, limit: usize) -> Calls<'_> {
+        Calls {
+            streams: &mut self.streams,
+            touched: &mut self.touched,
+            resumed: &mut self.resumed,
+            limit,
+        }
+    }
+
+    /// Notes a new operation of ours, with its arguments.
+    pub(super) fn opened(&mut self, stream: StreamId, args: Vec<u8>) {
+        self.streams.insert(stream, Stream::with_args(args));
+    }
+
+    /// When something is due, by either clock.
+    pub(super) fn deadline(&self, clock: &super::Clock) -> Option<Instant> {
+        let quic = self.quic.timeout_instant();
+        let proto = self.proto.as_ref().and_then(Connection::next_deadline);
+        let proto = proto.map(|due| clock.instant(due));
+        // A full socket is waited for, not the clock.
+        let close = self.closing.filter(|_| self.unsent.is_none());
+        let close = close.map(|(_, due)| due);
+        [quic, proto, self.ping_due(), close, self.handshake_deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn ping_due(&self) -> Option<Instant> {
+        let interval = self.ping_interval?;
+        self.last_heard.max(self.last_ping).checked_add(interval)
+    }
+
+    /// How often to send a PING: as the settings say, but more often than either side's patience
+    /// asks for.
+    fn ping_interval(&self, shared: &Shared) -> Option<Duration> {
+        let wanted = shared.settings.keep_alive?;
+        let theirs = self.quic.peer_transport_params()?.max_idle_timeout;
+        let patience = [Duration::from_millis(theirs), shared.settings.idle_timeout];
+        let patience = patience.into_iter().filter(|time| !time.is_zero()).min();
+        let most = patience.map_or(wanted, |time| time / 3);
+        (self.role == Role::Client).then(|| wanted.min(most).max(MIN_PING_INTERVAL))
+    }
+
+    /// Does all that can be done without the socket: reads what arrived, tells events, hands over
+    /// what is to be sent.
+    pub(super) fn service(
+        &mut self,
+        shared: &mut Shared,
+        now: Now,
+        clock: Instant,
+        tell: Tell<'_>,
+    ) {
+        let span = self.span.clone();
+        let _entered = span.enter();
+        if self.handshake_deadline.is_some_and(|due| due <= clock) {
+            debug!("the QUIC handshake takes too long");
+            self.handshake_deadline = None;
+            let _over = self.quic.close(false, CONNECTION_REFUSED, b"");
+        }
+        if self.ping_due().is_some_and(|due| due <= clock) {
+            self.last_ping = clock;
+            // Fails only on a connection that is over.
+            let _over = self.quic.send_ack_eliciting();
+        }
+        if self.proto.is_none() && self.quic.is_established() && !self.start(shared, now) {
+            return;
+        }
+        self.notice_close();
+        if let Some(proto) = &mut self.proto {
+            proto.handle_timeout(now);
+            self.notice_writable(shared, tell);
+            self.read_all(shared, now, tell);
+            loop {
+                self.tell_events(shared, tell);
+                let handed_over = self.apply_calls(now) | self.transmit(shared, now, clock, tell);
+                let read_on = self.read_resumed(shared, now, tell);
+                if !handed_over && !read_on && self.touched.is_empty() {
+                    break;
+                }
+            }
+            self.tell_events(shared, tell);
+        } else {
+            self.tell_transport_closed(shared, tell);
+        }
+        self.offer_ids();
+    }
+
+    /// The QUIC handshake is done: HELLO.
+    fn start(&mut self, shared: &Shared, now: Now) -> bool {
+        let mut proto = Connection::new(self.role, shared.settings.protocol, now);
+        let mut nonce = [0; 16];
+        let ready = boring::rand::rand_bytes(&mut nonce).is_ok()
+            && proto.start(&shared.identity.local(), &nonce, now).is_ok();
+        if ready {
+            debug!("QUIC is up, saying HELLO");
+            self.proto = Some(proto);
+            self.handshake_deadline = None;
+            self.ping_interval = self.ping_interval(shared);
+        } else {
+            warn!("no HELLO could be made");
+            let _over = self.quic.close(true, ErrorCode::Refused.to_wire(), b"");
+        }
+        ready
+    }
+
+    fn is_over(&self) -> bool {
+        self.quic.is_closed() || self.quic.is_draining()
+    }
+
+    /// Tells of an end that came with what was just sent.
+    pub(super) fn notice_end(&mut self, shared: &Shared, tell: Tell<'_>) {
+        if self.is_over() && !self.told_closed {
+            let span = self.span.clone();
+            let _entered = span.enter();
+            self.notice_close();
+            self.tell_events(shared, tell);
+            self.tell_transport_closed(shared, tell);
+        }
+    }
+
+    /// Tells the protocol when the transport has closed.
+    fn notice_close(&mut self) {
+        let over = self.is_over();
+        if over {
+            self.ping_interval = None;
+            self.handshake_deadline = None;
+        }
+        if let Some(proto) = &mut self.proto
+            && over
+        {
+            let code = self.quic.peer_error().filter(|error| error.is_app);
+            proto.connection_lost(code.map(|error| error.error_code));
+        }
+    }
+
+    /// Tells the protocol which streams can take more, and which the peer stopped.
+    fn notice_writable(&mut self, shared: &Shared, tell: Tell<'_>) {
+        for id in self.quic.writable() {
+            let Some(stream) = StreamId::new(id) else {
+                continue;
+            };
+            match self.quic.stream_capacity(id) {
+                Ok(_) => {
+                    if let Some(proto) = &mut self.proto {
+                        proto.writable(stream);
+                    }
+                }
+                Err(quiche::Error::StreamStopped(code)) => self.stopped(stream, code, shared, tell),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The peer takes nothing more on a stream: whoever waits to send on it waits in vain.
+    fn stopped(&mut self, stream: StreamId, code: u64, shared: &Shared, tell: Tell<'_>) {
+        if let Some(proto) = &mut self.proto {
+            proto.stream_stopped(stream, code);
+        }
+        let dropped = self.streams.get_mut(&stream).map(Stream::give_up);
+        for len in dropped.unwrap_or_default() {
+            let key = self.key;
+            let mut calls = self.calls(shared.settings.send_queue);
+            tell(key, Event::Sent { stream, len }, &mut calls);
+        }
+    }
+
+    fn read_all(&mut self, shared: &mut Shared, now: Now, tell: Tell<'_>) {
+        // HELLO first: until it is judged, no other stream is read (GAP-12). Once it is, the
+        // control stream comes last: a GOODBYE must not overtake operations that came with it.
+        let was_open = self.proto.as_ref().is_some_and(Connection::is_open);
+        if !was_open && self.quic.stream_readable(0) {
+            self.read(StreamId::CONTROL, shared, now, tell);
+        }
+        for id in self.quic.readable() {
+            match StreamId::new(id) {
+                Some(stream) if stream != StreamId::CONTROL => self.read(stream, shared, now, tell),
+                _ => {}
+            }
+        }
+        if was_open && self.quic.stream_readable(0) {
+            self.read(StreamId::CONTROL, shared, now, tell);
+        }
+    }
+
+    /// Reads on where an application that had paused takes more. Whether there was any.
+    fn read_resumed(&mut self, shared: &mut Shared, now: Now, tell: Tell<'_>) -> bool {
+        let resumed = std::mem::take(&mut self.resumed);
+        for stream in &resumed {
+            self.read(*stream, shared, now, tell);
+        }
+        !resumed.is_empty()
+    }
+
+    /// Looks for the end of a stream that is not to be read for now: a reset ends the operation at
+    /// once, whatever lies before it (`CAN-1`).
+    fn look_ahead(&mut self, stream: StreamId) {
+        match self.quic.stream_recv(stream.get(), &mut []) {
+            Err(quiche::Error::StreamReset(code)) => self.reset(stream, code),
+            Ok((_, true)) => {
+                if let Some(entry) = self.streams.get_mut(&stream) {
+                    entry.unread_fin = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reset(&mut self, stream: StreamId, code: u64) {
+        let Some(proto) = &mut self.proto else { return };
+        proto.stream_reset(stream, code);
+        if stream != StreamId::CONTROL && proto.op_id(stream).is_none() {
+            // Given up before its first frame: nobody else will end our side of it.
+            let _gone = self
+                .quic
+                .stream_shutdown(stream.get(), Shutdown::Write, code);
+        }
+    }
+
+    fn read(&mut self, stream: StreamId, shared: &mut Shared, now: Now, tell: Tell<'_>) {
+        if stream != StreamId::CONTROL && !self.may_read(stream) {
+            if self.is_paused(stream) {
+                self.look_ahead(stream);
+            }
+            return;
+        }
+        let kept = match self.streams.get_mut(&stream) {
+            Some(entry) => (
+                std::mem::take(&mut entry.unread),
+                std::mem::take(&mut entry.unread_fin),
+            ),
+            None if stream == StreamId::CONTROL => {
+                (std::mem::take(&mut self.control_unread), false)
+            }
+            None => (Vec::new(), false),
+        };
+        if (!kept.0.is_empty() || kept.1) && !self.feed(stream, &kept.0, kept.1, shared, now, tell)
+        {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut shared.buffer);
+        while stream == StreamId::CONTROL || self.may_read(stream) {
+            match self.quic.stream_recv(stream.get(), &mut buffer) {
+                Ok((len, fin)) => {
+                    let bytes = buffer.get(..len).unwrap_or_default();
+                    if !self.feed(stream, bytes, fin, shared, now, tell) || fin {
+                        break;
+                    }
+                }
+                Err(quiche::Error::StreamReset(code)) => {
+                    self.reset(stream, code);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        shared.buffer = buffer;
+    }
+
+    fn may_read(&self, stream: StreamId) -> bool {
+        let open = self.proto.as_ref().is_some_and(Connection::is_open);
+        open && !self.is_paused(stream)
+    }
+
+    fn is_paused(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|entry| entry.paused)
+    }
+
+    /// Gives bytes to the protocol, and its events to the application. Whether all of it was
+    /// taken; the rest is kept.
+    fn feed(
+        &mut self,
+        stream: StreamId,
+        bytes: &[u8],
+        fin: bool,
+        shared: &mut Shared,
+        now: Now,
+        tell: Tell<'_>,
+    ) -> bool {
+        let mut input = Input::new(bytes, fin);
+        loop {
+            let Some(proto) = &mut self.proto else {
+                return false;
+            };
+            if self.streams.get(&stream).is_some_and(|entry| entry.paused) {
+                break;
+            }
+            let Some(event) = proto.poll_input(stream, &mut input, now) else {
+                break;
+            };
+            match event {
+                aire_proto::Event::HelloReceived => self.authenticate(None, shared, now, tell),
+                aire_proto::Event::NoRoom { stream } => {
+                    self.reset_both(stream, ErrorCode::Refused.to_wire());
+                }
+                event => {
+                    if let aire_proto::Event::Invoked { stream, .. }
+                    | aire_proto::Event::Resumed { stream, .. } = event
+                    {
+                        self.streams.entry(stream).or_default();
+                    }
+                    let mut calls = Calls {
+                        streams: &mut self.streams,
+                        touched: &mut self.touched,
+                        resumed: &mut self.resumed,
+                        limit: shared.settings.send_queue,
+                    };
+                    tell(self.key, Event::Protocol(event), &mut calls);
+                }
+            }
+        }
+        if input.is_done() {
+            return true;
+        }
+        let fin = fin && !input.is_done();
+        match self.streams.get_mut(&stream) {
+            Some(entry) => {
+                entry.unread = input.unread().to_vec();
+                entry.unread_fin = fin;
+            }
+            None if stream == StreamId::CONTROL => self.control_unread = input.unread().to_vec(),
+            None => {}
+        }
+        false
+    }
+
+    /// Judges the peer's HELLO, with the key that was fetched for it where there is one.
+    pub(super) fn authenticate(
+        &mut self,
+        fetched: Option<Option<PublicKey>>,
+        shared: &mut Shared,
+        now: Now,
+        tell: Tell<'_>,
+    ) {
+        let Some(proto) = &mut self.proto else { return };
+        let local = shared.identity.local();
+        let mut verifier = Verifier {
+            keys: &*shared.keys,
+            signatures: &Ed25519Verifier,
+            replay: &mut shared.replay,
+        };
+        let judged = match fetched {
+            None => proto.authenticate(&local, &mut verifier, now),
+            Some(key) => proto.key_fetched(key, &local, &mut verifier, now),
+        };
+        let mut calls = Calls {
+            streams: &mut self.streams,
+            touched: &mut self.touched,
+            resumed: &mut self.resumed,
+            limit: shared.settings.send_queue,
+        };
+        match judged {
+            Ok(Authenticated::Connected) => {
+                let peer = proto.peer().unwrap_or_default();
+                self.span.record("peer", peer);
+                debug!(peer, "connected");
+                let Some(agreement) = proto.agreement() else {
+                    return;
+                };
+                tell(self.key, Event::Connected { peer, agreement }, &mut calls);
+            }
+            Ok(Authenticated::KeyAwaited) => {
+                if let Some(method) = proto.awaited_key() {
+                    tell(self.key, Event::KeyAwaited { method }, &mut calls);
+                }
+            }
+            Err(error) => debug!(%error, "the peer's HELLO is refused"),
+        }
+    }
+
+    /// Reads on after a key was fetched.
+    pub(super) fn read_control(&mut self, shared: &mut Shared, now: Now, tell: Tell<'_>) {
+        self.read(StreamId::CONTROL, shared, now, tell);
+    }
+
+    fn tell_events(&mut self, shared: &Shared, tell: Tell<'_>) {
+        loop {
+            let Some(event) = self.proto.as_mut().and_then(Connection::poll_event) else {
+                return;
+            };
+            self.tell_event(event, shared, tell);
+        }
+    }
+
+    fn tell_event(&mut self, event: Protocol, shared: &Shared, tell: Tell<'_>) {
+        if let aire_proto::Event::Ended { stream, .. } = event {
+            self.streams.remove(&stream);
+        }
+        let (key, limit) = (self.key, shared.settings.send_queue);
+        if let aire_proto::Event::Closed(reason) = event {
+            debug!(%reason, "closed");
+            self.told_closed = true;
+            let closed = Closed::of(reason, &mut self.quic);
+            tell(key, Event::Closed(&closed), &mut self.calls(limit));
+        } else {
+            tell(key, Event::Protocol(event), &mut self.calls(limit));
+        }
+    }
+
+    /// The transport ended before the protocol began.
+    fn tell_transport_closed(&mut self, shared: &Shared, tell: Tell<'_>) {
+        if self.is_over() && !self.told_closed {
+            self.told_closed = true;
+            let closed = Closed::before_hello(&mut self.quic);
+            debug!(%closed, "closed before HELLO");
+            let key = self.key;
+            let mut calls = self.calls(shared.settings.send_queue);
+            tell(key, Event::Closed(&closed), &mut calls);
+        }
+    }
+
+    /// Gives the protocol what the application queued. Whether it took anything.
+    fn apply_calls(&mut self, now: Now) -> bool {
+        let Some(proto) = &mut self.proto else {
+            self.touched.clear();
+            return false;
+        };
+        let mut progress = false;
+        for stream in std::mem::take(&mut self.touched) {
+            if let Some(entry) = self.streams.get_mut(&stream) {
+                progress |= apply(proto, stream, entry, now);
+            }
+        }
+        progress
+    }
+
+    /// Hands the protocol's transmissions to quiche. Whether there was any.
+    fn transmit(&mut self, shared: &Shared, now: Now, clock: Instant, tell: Tell<'_>) -> bool {
+        let mut progress = false;
+        loop {
+            let Some(proto) = &mut self.proto else {
+                return progress;
+            };
+            let Some(transmit) = proto.poll_transmit() else {
+                return progress;
+            };
+            progress = true;
+            let (stream, written) = match transmit {
+                Transmit::Data {
+                    stream,
+                    head,
+                    payload,
+                    tail,
+                    fin,
+                } => {
+                    let bytes = match self.streams.get(&stream).and_then(|s| s.queue.front()) {
+                        Some(Queued::Payload { bytes, .. }) => usize::try_from(payload.start)
+                            .ok()
+                            .zip(usize::try_from(payload.end).ok())
+                            .and_then(|(start, end)| bytes.get(start..end))
+                            .unwrap_or_default(),
+                        _ => &[],
+                    };
+                    let pieces = [head, bytes, tail];
+                    (stream, write(&mut self.quic, stream, pieces, fin))
+                }
+                Transmit::Reset { stream, code } => {
+                    trace!(%stream, code, "RESET_STREAM");
+                    // A stream that is gone needs none.
+                    let _gone = self
+                        .quic
+                        .stream_shutdown(stream.get(), Shutdown::Write, code);
+                    continue;
+                }
+                Transmit::StopSending { stream, code } => {
+                    trace!(%stream, code, "STOP_SENDING");
+                    let _gone = self
+                        .quic
+                        .stream_shutdown(stream.get(), Shutdown::Read, code);
+                    continue;
+                }
+                Transmit::Close { code } => {
+                    // An ERROR or a GOODBYE that is overtaken by CONNECTION_CLOSE is lost: many
+                    // stacks drop what the application has not read by then.
+                    let last_words = code != 0 || proto.is_draining();
+                    let linger = if last_words {
+                        LAST_WORDS
+                    } else {
+                        Duration::ZERO
+                    };
+                    self.closing = Some((code, clock + linger));
+                    continue;
+                }
+            };
+            let payload_done = proto.wrote(stream, written.count, written.fin, now);
+            if let Some(code) = written.stopped {
+                self.stopped(stream, code, shared, tell);
+            } else if payload_done {
+                self.payload_sent(stream, shared, tell);
+            }
+        }
+    }
+
+    /// The front payload of an operation is with the transport.
+    fn payload_sent(&mut self, stream: StreamId, shared: &Shared, tell: Tell<'_>) {
+        let limit = shared.settings.send_queue;
+        let Some(entry) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let mut sent = None;
+        if let Some(Queued::Payload {
+            bytes,
+            announced: true,
+        }) = entry.queue.front()
+        {
+            sent = Some(bytes.len());
+            entry.queued_bytes = entry.queued_bytes.saturating_sub(bytes.len());
+            entry.queue.pop_front();
+        }
+        if !entry.queue.is_empty() {
+            self.touched.push(stream);
+        }
+        if let Some(len) = sent {
+            let key = self.key;
+            let mut calls = self.calls(limit);
+            tell(key, Event::Sent { stream, len }, &mut calls);
+        }
+    }
+
+    /// Whether the connection is over, and the peer was told so or knows.
+    pub(super) fn has_said_all(&self) -> bool {
+        (self.is_over() || self.quic.local_error().is_some()) && self.unsent.is_none()
+    }
+
+    /// Whether CONNECTION_CLOSE is due, and with which code.
+    pub(super) fn take_closing(&mut self, clock: Instant) -> Option<u64> {
+        let (code, _) = self.closing.take_if(|(_, due)| *due <= clock)?;
+        Some(code)
+    }
+
+    fn reset_both(&mut self, stream: StreamId, code: u64) {
+        let _gone = self
+            .quic
+            .stream_shutdown(stream.get(), Shutdown::Read, code);
+        let _gone = self
+            .quic
+            .stream_shutdown(stream.get(), Shutdown::Write, code);
+    }
+
+    /// Gives the peer connection ids to migrate with.
+    fn offer_ids(&mut self) {
+        while self.quic.is_established() && self.quic.scids_left() > 0 {
+            let (mut id, mut token) = ([0; quiche::MAX_CONN_ID_LEN], [0; 16]);
+            let random = boring::rand::rand_bytes(&mut id)
+                .and_then(|()| boring::rand::rand_bytes(&mut token));
+            let id = quiche::ConnectionId::from_ref(&id);
+            let token = u128::from_be_bytes(token);
+            if random.is_err() || self.quic.new_scid(&id, token, false).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// How long an ERROR or a GOODBYE may take to be read before CONNECTION_CLOSE follows it.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// However short the patience, no PING follows another sooner.
+const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
+
+/// RFC 9000 §20.1.
+const CONNECTION_REFUSED: u64 = 0x2;

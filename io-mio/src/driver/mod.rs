@@ -1,0 +1,684 @@
+//! The low-level driver: it lives in somebody else's mio loop.
+//!
+//! ```text
+//! loop {
+//!     poll.poll(&mut events, driver.timeout())?;
+//!     driver.drive(&mut |connection, event, calls| { ... })?;
+//! }
+//! ```
+//!
+//! Register its socket with [`Driver::register`]; whenever the socket stirs, or
+//! [`Driver::timeout`] has passed, or a call was made, call [`Driver::drive`]. It never blocks.
+
+mod closed;
+mod handover;
+mod link;
+mod outbox;
+mod retry;
+mod socket;
+
+pub use closed::Closed;
+pub(crate) use outbox::is_too_long;
+pub use outbox::{Calls, QueueError};
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aire_proto::connection::{CallError, CloseReason};
+use aire_proto::handshake::Agreement;
+use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard, KeyResolver, PublicKey};
+use aire_proto::{Now, Role, StreamId, UnixMillis};
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
+use quiche::ConnectionId;
+use tracing::{debug, trace};
+
+use crate::Error;
+use crate::address::Address;
+use crate::identity::Identity;
+use crate::settings::{MAX_DATAGRAM, Settings};
+use crate::tls::{self, Certificate, Trust};
+use link::{Link, Shared, Tell};
+use retry::RetryTokens;
+use socket::{answer, flush, reachable_from};
+
+/// A connection of a driver, for as long as it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionKey(u64);
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Both HELLOs were good: operations may be opened.
+    Connected {
+        /// The peer's DID.
+        peer: &'a str,
+        /// What both ends agreed on.
+        agreement: &'a Agreement,
+    },
+    /// The peer's key must be fetched: answer with [`Driver::key_fetched`]. Comes only with a
+    /// resolver that fetches: see [`Driver::resolve_with`].
+    KeyAwaited {
+        /// The verification method.
+        method: &'a str,
+    },
+    /// Something about an operation, or GOODBYE.
+    Protocol(aire_proto::Event<'a>),
+    /// A payload that was queued on an operation, or its arguments, is with the transport, or the
+    /// peer said that it takes nothing more: there is that much more room in its queue.
+    Sent {
+        /// The operation.
+        stream: StreamId,
+        /// How many bytes it had.
+        len: usize,
+    },
+    /// The connection is over, and forgotten.
+    Closed(&'a Closed),
+}
+
+/// The two clocks, and how they map.
+struct Clock {
+    epoch: Instant,
+}
+
+impl Clock {
+    fn now(&self) -> Now {
+        let instant = self.epoch.elapsed().as_millis();
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            instant: aire_proto::Instant::from_millis(u64::try_from(instant).unwrap_or(u64::MAX)),
+            unix: UnixMillis(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// The moment at which the protocol's clock surely shows `due`.
+    fn instant(&self, due: aire_proto::Instant) -> Instant {
+        self.epoch + Duration::from_millis(due.as_millis().saturating_add(1))
+    }
+}
+
+/// Many connections over one UDP socket.
+pub struct Driver {
+    socket: UdpSocket,
+    local: SocketAddr,
+    shared: Shared,
+    server: Option<quiche::Config>,
+    client: Option<quiche::Config>,
+    tokens: RetryTokens,
+    links: HashMap<ConnectionKey, Link>,
+    routes: HashMap<ConnectionId<'static>, ConnectionKey>,
+    timers: BTreeSet<(Instant, ConnectionKey)>,
+    /// Connections that have something to do.
+    stirred: HashSet<ConnectionKey>,
+    /// Connections with a packet that the socket did not take.
+    blocked: Vec<ConnectionKey>,
+    /// The socket may hold more than one call took.
+    more_to_receive: bool,
+    next_key: u64,
+    clock: Clock,
+    datagram: Vec<u8>,
+    key_log: Option<File>,
+    refuses_new: bool,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("local", &self.local)
+            .field("connections", &self.links.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// Binds a socket at `listen` and takes connections with `certificate`. It can dial too, with
+    /// [`trust`](Self::trust).
+    ///
+    /// # Errors
+    /// [`Error::Bind`], [`Error::Tls`], [`Error::File`] for the key log.
+    pub fn server(
+        listen: SocketAddr,
+        certificate: &Certificate,
+        identity: Identity,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let quic = settings.quic(Role::Server, tls::server(certificate)?)?;
+        let mut driver = Self::bind(listen, identity, settings)?;
+        driver.server = Some(quic);
+        Ok(driver)
+    }
+
+    /// Binds a socket at `local`, port 0 for any, and dials with [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// [`Error::Bind`], [`Error::Tls`], [`Error::File`], [`Error::FileContent`].
+    pub fn client(
+        local: SocketAddr,
+        trust: &Trust,
+        identity: Identity,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let mut driver = Self::bind(local, identity, settings)?;
+        driver.trust(trust)?;
+        Ok(driver)
+    }
+
+    /// Whom connections that this side dials trust.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::File`], [`Error::FileContent`].
+    pub fn trust(&mut self, trust: &Trust) -> Result<(), Error> {
+        let quic = self
+            .shared
+            .settings
+            .quic(Role::Client, tls::client(trust)?)?;
+        self.client = Some(quic);
+        self.shared.checks_name = trust.checks_name();
+        Ok(())
+    }
+
+    /// Asks `keys` for the keys of peers. The default knows `did:key` and refuses every other
+    /// method with `UNRESOLVABLE_DID`; one that answers
+    /// [`Resolution::Fetch`](aire_proto::identity::Resolution::Fetch) makes
+    /// [`Event::KeyAwaited`].
+    pub fn resolve_with(&mut self, keys: impl KeyResolver + Send + 'static) {
+        self.shared.keys = Box::new(keys);
+    }
+
+    fn bind(local: SocketAddr, identity: Identity, settings: Settings) -> Result<Self, Error> {
+        let socket = UdpSocket::bind(local).map_err(|source| Error::Bind {
+            address: local,
+            source,
+        })?;
+        let local = socket.local_addr()?;
+        let key_log = match &settings.key_log {
+            None => None,
+            Some(path) => Some(
+                OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .open(path)
+                    .map_err(|source| Error::File {
+                        path: path.clone(),
+                        source,
+                    })?,
+            ),
+        };
+        let replay =
+            GrowingReplayGuard::new(settings.replay_capacity, settings.replay_capacity_per_peer);
+        Ok(Self {
+            socket,
+            local,
+            shared: Shared {
+                identity,
+                settings,
+                replay,
+                keys: Box::new(DidKeyResolver),
+                checks_name: true,
+                buffer: vec![0; 64 * 1024],
+            },
+            server: None,
+            client: None,
+            tokens: RetryTokens::new()?,
+            links: HashMap::new(),
+            routes: HashMap::new(),
+            timers: BTreeSet::new(),
+            stirred: HashSet::new(),
+            blocked: Vec::new(),
+            more_to_receive: false,
+            next_key: 0,
+            clock: Clock {
+                epoch: Instant::now(),
+            },
+            datagram: vec![0; 65_535],
+            key_log,
+            refuses_new: false,
+        })
+    }
+
+    /// Where the socket is bound.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    /// The connections there are.
+    pub fn keys(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
+        self.links.keys().copied()
+    }
+
+    /// Whether nothing that a peer should hear is left to be sent: what remains of connections
+    /// only waits for stray packets, and nobody has to wait for that.
+    #[must_use]
+    pub fn has_said_all(&self) -> bool {
+        self.stirred.is_empty() && self.links.values().all(Link::has_said_all)
+    }
+
+    /// How many bytes of one operation may wait to be sent.
+    pub(crate) const fn send_queue(&self) -> usize {
+        self.shared.settings.send_queue
+    }
+
+    /// Registers the socket with the caller's loop, under the caller's token.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut self.socket, token, interest)
+    }
+
+    /// How long the caller may sleep when nothing stirs; `None` for as long as it likes.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.more_to_receive || !self.stirred.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let (due, _) = self.timers.first()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Dials `address`. [`Event::Connected`] or [`Event::Closed`] follows. A name blocks while the
+    /// system resolver works: [`connect_to`](Self::connect_to) never does.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Quic`].
+    pub fn connect(&mut self, address: &Address) -> Result<ConnectionKey, Error> {
+        self.connect_to(address, address.resolve()?)
+    }
+
+    /// Dials `address`, whose host was resolved to `peer`: of the same family as the socket.
+    ///
+    /// # Errors
+    /// [`Error::Quic`]; [`Error::Tls`] for a driver that does not know whom it trusts.
+    pub fn connect_to(
+        &mut self,
+        address: &Address,
+        peer: SocketAddr,
+    ) -> Result<ConnectionKey, Error> {
+        let id = random_id()?;
+        let config = self.client.as_mut().ok_or(Error::Tls(
+            "this driver only listens: say whom it trusts before it dials".into(),
+        ))?;
+        let host = address.host();
+        let name = self.shared.checks_name.then_some(host.as_str());
+        let ip = host.parse().ok();
+        let local = reachable_from(self.local, peer);
+        let mut quic = quiche::connect(name.filter(|_| ip.is_none()), &id, local, peer, config)?;
+        if let Some(ip) = ip.filter(|_| self.shared.checks_name) {
+            let tls: &mut boring::ssl::SslRef = quic.as_mut();
+            tls.verify_param_mut().set_ip(ip)?;
+        }
+        let key = self.add(quic, Role::Client, peer, vec![id]);
+        Ok(key)
+    }
+
+    fn add(
+        &mut self,
+        mut quic: quiche::Connection,
+        role: Role,
+        peer: SocketAddr,
+        ids: Vec<ConnectionId<'static>>,
+    ) -> ConnectionKey {
+        if let Some(log) = self.key_log.as_ref().and_then(|log| log.try_clone().ok()) {
+            quic.set_keylog(Box::new(log));
+        }
+        if let Some(dir) = &self.shared.settings.qlog_dir {
+            let path = dir.join(format!("{role:?}-{}.sqlog", quic.trace_id()));
+            match File::create(&path) {
+                Ok(file) => quic.set_qlog(Box::new(file), "aire".into(), quic.trace_id().into()),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "no qlog"),
+            }
+        }
+        let key = ConnectionKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        let now = Instant::now();
+        let mut link = Link::new(key, quic, role, peer, now);
+        if role == Role::Server {
+            link.limit_handshake(self.shared.settings.protocol.handshake_timeout, now);
+        }
+        for id in ids {
+            link.ids.push(id.clone());
+            self.routes.insert(id, key);
+        }
+        self.links.insert(key, link);
+        self.stirred.insert(key);
+        key
+    }
+
+    /// Opens an operation: INVOKE.
+    ///
+    /// # Errors
+    /// [`Error::Call`], [`Error::StreamLimit`]; [`Error::Closed`] for a connection that is over.
+    pub fn invoke(
+        &mut self,
+        connection: ConnectionKey,
+        agent: &str,
+        operation: &str,
+        args: Vec<u8>,
+    ) -> Result<StreamId, Error> {
+        self.may_invoke(connection)?;
+        let link = self.links.get_mut(&connection);
+        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
+        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
+        let stream = proto.invoke(agent, operation, args.len())?;
+        // An empty write opens the stream, so that the next call finds one fewer left.
+        link.quic.stream_send(stream.get(), &[], false)?;
+        link.opened(stream, args);
+        self.stirred.insert(connection);
+        Ok(stream)
+    }
+
+    /// Whether an operation may be opened now.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke).
+    pub fn may_invoke(&self, connection: ConnectionKey) -> Result<(), Error> {
+        let link = self.links.get(&connection);
+        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
+        let proto = link.protocol().ok_or(CallError::NotOpen)?;
+        proto.may_open()?;
+        if link.quic.peer_streams_left_bidi() > 0 {
+            Ok(())
+        } else {
+            Err(Error::StreamLimit)
+        }
+    }
+
+    /// Makes calls on a connection's operations. They are done by the next
+    /// [`drive`](Self::drive). `None` for a connection that is over.
+    pub fn calls(&mut self, connection: ConnectionKey) -> Option<Calls<'_>> {
+        let link = self.links.get_mut(&connection)?;
+        self.stirred.insert(connection);
+        Some(link.calls(self.shared.settings.send_queue))
+    }
+
+    /// Gives the key that [`Event::KeyAwaited`] asked for; `None` when it cannot be had.
+    pub fn key_fetched(
+        &mut self,
+        connection: ConnectionKey,
+        key: Option<PublicKey>,
+        tell: Tell<'_>,
+    ) {
+        let now = self.clock.now();
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.authenticate(Some(key), &mut self.shared, now, tell);
+            link.read_control(&mut self.shared, now, tell);
+            self.stirred.insert(connection);
+        }
+    }
+
+    /// Says GOODBYE on a connection: live operations finish, then it closes.
+    pub fn goodbye(&mut self, connection: ConnectionKey) {
+        let now = self.clock.now();
+        if let Some(link) = self.links.get_mut(&connection) {
+            match link.protocol_mut() {
+                Some(proto) if proto.is_open() => proto.goodbye(now),
+                Some(proto) => proto.close(),
+                None => {
+                    let _over = link.quic.close(true, 0, b"");
+                }
+            }
+            self.stirred.insert(connection);
+        }
+    }
+
+    /// Takes no further connections, and says GOODBYE on those there are.
+    pub fn goodbye_all(&mut self) {
+        self.refuses_new = true;
+        let keys: Vec<_> = self.links.keys().copied().collect();
+        for key in keys {
+            self.goodbye(key);
+        }
+    }
+
+    /// Does all there is to do: receives, tells events, sends, keeps time. Never blocks.
+    ///
+    /// # Errors
+    /// When the socket fails; what a peer does is an event.
+    pub fn drive(&mut self, tell: Tell<'_>) -> Result<(), Error> {
+        self.receive()?;
+        let clock = Instant::now();
+        while let Some(&(due, key)) = self.timers.first() {
+            if due > clock {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(link) = self.links.get_mut(&key) {
+                link.scheduled = None;
+                if link.quic.timeout_instant().is_some_and(|due| due <= clock) {
+                    link.quic.on_timeout();
+                }
+                self.stirred.insert(key);
+            }
+        }
+        let stirred: Vec<ConnectionKey> = self.stirred.drain().collect();
+        for key in stirred {
+            self.service(key, clock, tell)?;
+        }
+        Ok(())
+    }
+
+    fn service(&mut self, key: ConnectionKey, clock: Instant, tell: Tell<'_>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let Some(link) = self.links.get_mut(&key) else {
+            return Ok(());
+        };
+        link.service(&mut self.shared, now, clock, tell);
+        let socket_full = flush(&self.socket, &mut self.datagram, link)?;
+        if !socket_full && let Some(code) = link.take_closing(clock) {
+            // What was queued has left; CONNECTION_CLOSE with the same code follows (GAP-5).
+            let _over = link.quic.close(true, code, b"");
+            flush(&self.socket, &mut self.datagram, link)?;
+        }
+        link.notice_end(&self.shared, tell);
+        self.route(key);
+        let Some(link) = self.links.get_mut(&key) else {
+            return Ok(());
+        };
+        if link.unsent.is_some() {
+            self.blocked.push(key);
+        }
+        if link.quic.is_closed() {
+            self.forget(key);
+            return Ok(());
+        }
+        let due = link.deadline(&self.clock);
+        if due != link.scheduled {
+            if let Some(old) = link.scheduled {
+                self.timers.remove(&(old, key));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, key));
+            }
+            link.scheduled = due;
+        }
+        Ok(())
+    }
+
+    /// Keeps the ids that packets may be addressed to.
+    fn route(&mut self, key: ConnectionKey) {
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
+        while let Some(retired) = link.quic.retired_scid_next() {
+            self.routes.remove(&retired);
+            link.ids.retain(|id| *id != retired);
+        }
+        for id in link.quic.source_ids() {
+            if !self.routes.contains_key(id) {
+                let id = id.clone().into_owned();
+                link.ids.push(id.clone());
+                self.routes.insert(id, key);
+            }
+        }
+        while let Some(event) = link.quic.path_event_next() {
+            debug!(parent: &link.span, ?event, "path");
+            if let quiche::PathEvent::PeerMigrated(_, peer) = event {
+                link.migrated(peer);
+            }
+        }
+    }
+
+    fn forget(&mut self, key: ConnectionKey) {
+        let Some(link) = self.links.remove(&key) else {
+            return;
+        };
+        if let Some(due) = link.scheduled {
+            self.timers.remove(&(due, key));
+        }
+        for id in &link.ids {
+            self.routes.remove(id);
+        }
+    }
+
+    /// Takes what the socket has, but not for ever: a flood must not keep answers and timers
+    /// waiting.
+    fn receive(&mut self) -> Result<(), Error> {
+        let mut datagram = std::mem::take(&mut self.datagram);
+        let mut result = Ok(());
+        self.more_to_receive = true;
+        for _ in 0..MAX_DATAGRAMS_AT_ONCE {
+            match self.socket.recv_from(&mut datagram) {
+                Ok((len, from)) => {
+                    if let Some(packet) = datagram.get_mut(..len) {
+                        self.datagram_from(packet, from);
+                    }
+                }
+                Err(error) => match error.kind() {
+                    // ICMP says that a peer is gone: QUIC finds that out for itself.
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset => {}
+                    kind => {
+                        self.more_to_receive = false;
+                        if kind != io::ErrorKind::WouldBlock {
+                            result = Err(Error::Io(error));
+                        }
+                        break;
+                    }
+                },
+            }
+        }
+        self.datagram = datagram;
+        self.stirred.extend(self.blocked.drain(..));
+        result
+    }
+
+    fn datagram_from(&mut self, packet: &mut [u8], from: SocketAddr) {
+        let Ok(header) = quiche::Header::from_slice(packet, quiche::MAX_CONN_ID_LEN) else {
+            trace!(%from, "not QUIC");
+            return;
+        };
+        let key = match self.routes.get(&header.dcid) {
+            Some(key) => *key,
+            None => match self.newcomer(&header, from, packet.len()) {
+                Ok(Some(key)) => key,
+                Ok(None) => return,
+                Err(error) => {
+                    debug!(%from, %error, "no connection");
+                    return;
+                }
+            },
+        };
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
+        link.receive(packet, from, reachable_from(self.local, from));
+        self.stirred.insert(key);
+    }
+
+    /// A packet for no connection that there is.
+    fn newcomer(
+        &mut self,
+        header: &quiche::Header<'_>,
+        from: SocketAddr,
+        len: usize,
+    ) -> Result<Option<ConnectionKey>, Error> {
+        let Some(config) = &mut self.server else {
+            return Ok(None);
+        };
+        let to_nobody = matches!(
+            header.ty,
+            quiche::Type::Short | quiche::Type::VersionNegotiation
+        );
+        if to_nobody || self.refuses_new || len < MIN_INITIAL {
+            return Ok(None);
+        }
+        let mut out = [0; MAX_DATAGRAM];
+        // Of a version that nobody here knows, the packet's type is not known either.
+        if !quiche::version_is_supported(header.version) {
+            let len = quiche::negotiate_version(&header.scid, &header.dcid, &mut out)?;
+            answer(&self.socket, out.get(..len).unwrap_or_default(), from);
+            return Ok(None);
+        }
+        if header.ty != quiche::Type::Initial || header.dcid.len() < MIN_INITIAL_ID {
+            return Ok(None);
+        }
+        if self.links.len() >= self.shared.settings.max_connections {
+            debug!(%from, "too many connections");
+            return Ok(None);
+        }
+        let now_ms = self.clock.now().instant.as_millis();
+        let token = header.token.as_deref().unwrap_or_default();
+        let original = if self.shared.settings.retry {
+            if token.is_empty() {
+                let id = random_id()?;
+                let token = self.tokens.mint(from, &header.dcid, now_ms)?;
+                let version = header.version;
+                let (scid, dcid) = (&header.scid, &header.dcid);
+                let len = quiche::retry(scid, dcid, &id, &token, version, &mut out)?;
+                answer(&self.socket, out.get(..len).unwrap_or_default(), from);
+                return Ok(None);
+            }
+            // A client that has a token answers to the id that came with it, which is one of ours.
+            let is_ours = header.dcid.len() == quiche::MAX_CONN_ID_LEN;
+            let original = self.tokens.check(from, token, now_ms);
+            let Some(original) = original.filter(|_| is_ours) else {
+                debug!(%from, "a bad Retry token");
+                return Ok(None);
+            };
+            Some(original)
+        } else {
+            None
+        };
+        let local = reachable_from(self.local, from);
+        let id = if original.is_some() {
+            // The id that our Retry chose: the client's transport parameters confirm it.
+            header.dcid.clone().into_owned()
+        } else {
+            random_id()?
+        };
+        let quic = quiche::accept(&id, original.as_ref(), local, from, config)?;
+        let initial = header.dcid.clone().into_owned();
+        let key = self.add(quic, Role::Server, from, vec![initial, id]);
+        Ok(Some(key))
+    }
+}
+
+/// How many datagrams one call of [`Driver::drive`] takes at the most.
+const MAX_DATAGRAMS_AT_ONCE: usize = 256;
+
+/// The shortest datagram that may begin a connection (RFC 9000 §14.1).
+const MIN_INITIAL: usize = 1200;
+
+/// The shortest id that a client may make up for us (RFC 9000 §7.2).
+const MIN_INITIAL_ID: usize = 8;
+
+fn random_id() -> Result<ConnectionId<'static>, Error> {
+    let mut id = vec![0; quiche::MAX_CONN_ID_LEN];
+    boring::rand::rand_bytes(&mut id)?;
+    Ok(ConnectionId::from_vec(id))
+}

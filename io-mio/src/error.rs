@@ -1,0 +1,162 @@
+//! What can go wrong outside the protocol, in sentences that say what to do.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why something could not be set up, or a call could not be done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else than it should.
+    FileContent {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold, and how to get it.
+        expected: &'static str,
+    },
+    /// The certificate and the private key do not belong together.
+    CertificateMismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// A capability may not be advertised.
+    Capability {
+        /// Which.
+        name: String,
+        /// Why not.
+        source: aire_proto::capability::CapabilityError,
+    },
+    /// The address could not be bound.
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A host name has no address.
+    Resolve {
+        /// Which.
+        host: String,
+        /// Why.
+        source: Option<io::Error>,
+    },
+    /// A text is no `aire://` URI.
+    Uri {
+        /// The text.
+        uri: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// TLS refused a setting.
+    Tls(String),
+    /// QUIC refused something.
+    Quic(quiche::Error),
+    /// The operating system refused something.
+    Io(io::Error),
+    /// An agent of that id is there already.
+    AgentTaken(String),
+    /// The connection is over, or never came to be.
+    Closed(crate::Closed),
+    /// The protocol does not allow the call now.
+    Call(aire_proto::connection::CallError),
+    /// The peer allows no further stream for now.
+    StreamLimit,
+    /// Nothing came in time.
+    TimedOut,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, source } => write!(
+                f,
+                "cannot open {}: {source}; check the path and its permissions",
+                path.display()
+            ),
+            Self::FileContent { path, expected } => {
+                write!(f, "{}: this should be {expected}", path.display())
+            }
+            Self::CertificateMismatch { certificate, key } => write!(
+                f,
+                "the private key in {} does not belong to the certificate in {}: give the pair \
+                 that was issued together",
+                key.display(),
+                certificate.display()
+            ),
+            Self::Capability { name, source } => write!(f, "capability {name:?}: {source}"),
+            Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {address}: another program uses that UDP port; stop it, or \
+                 choose another port"
+            ),
+            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Resolve {
+                host,
+                source: Some(source),
+            } => {
+                write!(f, "cannot find the address of {host}: {source}")
+            }
+            Self::Resolve { host, source: None } => write!(f, "{host} has no address"),
+            Self::Uri { uri, reason } => write!(f, "{uri:?} is no aire:// URI: {reason}"),
+            Self::Tls(reason) => write!(f, "TLS: {reason}"),
+            Self::Quic(error) => write!(f, "QUIC: {error}"),
+            Self::Io(error) => error.fmt(f),
+            Self::AgentTaken(id) => write!(f, "an agent {id:?} is registered already"),
+            Self::Closed(closed) => closed.fmt(f),
+            Self::Call(error) => error.fmt(f),
+            Self::StreamLimit => {
+                f.write_str("the peer allows no further operation until another one ends")
+            }
+            Self::TimedOut => f.write_str("nothing came in time"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { source, .. } | Self::Bind { source, .. } | Self::Io(source) => {
+                Some(source)
+            }
+            Self::Quic(error) => Some(error),
+            Self::Call(error) => Some(error),
+            Self::Capability { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<quiche::Error> for Error {
+    fn from(error: quiche::Error) -> Self {
+        Self::Quic(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<boring::error::ErrorStack> for Error {
+    fn from(error: boring::error::ErrorStack) -> Self {
+        Self::Tls(error.to_string())
+    }
+}
+
+impl From<aire_proto::connection::CallError> for Error {
+    fn from(error: aire_proto::connection::CallError) -> Self {
+        Self::Call(error)
+    }
+}

@@ -1,0 +1,105 @@
+//! Who this node is: its Ed25519 key, its DID, and what it can do.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use aire_proto::capability::check_local;
+use aire_proto::identity::{Ed25519Signer, Signer};
+use aire_proto::wire::Capability;
+use boring::pkey::{Id, PKey};
+
+use crate::Error;
+
+/// A node's identity. Cheap to clone; the secret is shared, and never printed.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    signer: Arc<Ed25519Signer>,
+    capabilities: Arc<[Capability<'static>]>,
+}
+
+impl Identity {
+    /// A new random key. Its DID lasts as long as this value and its clones.
+    ///
+    /// # Errors
+    /// [`Error::Tls`] when the random source fails.
+    pub fn generate() -> Result<Self, Error> {
+        let mut seed = [0; 32];
+        boring::rand::rand_bytes(&mut seed)?;
+        Ok(Self::from_seed(seed))
+    }
+
+    /// The key with this secret seed, 32 bytes from a cryptographic random source.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self {
+            signer: Arc::new(Ed25519Signer::from_seed(seed)),
+            capabilities: Arc::new([Capability {
+                name: "aire.did-method.key/1",
+                version: 1,
+                required: false,
+            }]),
+        }
+    }
+
+    /// The Ed25519 key of a PKCS#8 PEM file, as `openssl genpkey -algorithm ed25519` writes it.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::FileContent`].
+    pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let pem = fs::read(path).map_err(|source| Error::File {
+            path: path.into(),
+            source,
+        })?;
+        let mut seed = [0; 32];
+        PKey::private_key_from_pem(&pem)
+            .ok()
+            .filter(|key| key.id() == Id::ED25519)
+            .and_then(|key| key.raw_private_key(&mut seed).ok().map(<[u8]>::len))
+            .filter(|len| *len == seed.len())
+            .ok_or(Error::FileContent {
+                path: path.into(),
+                expected: "an Ed25519 private key in PKCS#8 PEM; `openssl genpkey -algorithm \
+                           ed25519` makes one",
+            })?;
+        Ok(Self::from_seed(seed))
+    }
+
+    /// The same identity, advertising `capabilities` in place of what it did.
+    ///
+    /// # Errors
+    /// [`Error::Capability`] names the one that may not be advertised (`CAP-1`, `CAP-2`).
+    pub fn with_capabilities(self, capabilities: &[Capability<'static>]) -> Result<Self, Error> {
+        check_local(capabilities).map_err(|(index, source)| Error::Capability {
+            name: capabilities
+                .get(index)
+                .map_or("", |entry| entry.name)
+                .into(),
+            source,
+        })?;
+        Ok(Self {
+            signer: self.signer,
+            capabilities: capabilities.into(),
+        })
+    }
+
+    /// The DID.
+    #[must_use]
+    pub fn did(&self) -> &str {
+        self.signer.did()
+    }
+
+    /// What it can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &[Capability<'static>] {
+        &self.capabilities
+    }
+
+    pub(crate) fn local(&self) -> aire_proto::handshake::Local<'_> {
+        aire_proto::handshake::Local {
+            signer: &*self.signer,
+            capabilities: &self.capabilities,
+        }
+    }
+}

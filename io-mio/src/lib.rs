@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod agent;
+mod client;
+pub mod driver;
+mod error;
+mod identity;
+mod mailbox;
+mod node;
+mod operation;
+mod runtime;
+mod settings;
+mod tls;
+
+pub use address::{Address, DEFAULT_PORT};
+pub use agent::{Agent, EventAgent};
+pub use client::{Client, ClientBuilder};
+pub use driver::{Closed, ConnectionKey, Driver};
+pub use error::Error;
+pub use identity::Identity;
+pub use node::{Node, NodeBuilder};
+pub use operation::{Failure, Operation, Received};
+pub use settings::Settings;
+pub use tls::{ALPN, Certificate, Pin, Trust};
+
+pub use aire_proto::{CancelReason, ErrorCode, OpId, StreamId};
+
+/// The programs of the repository's front page are tested too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

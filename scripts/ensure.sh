@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Installs what a make target needs and is missing; asks nobody anything.
+#
+#   scripts/ensure.sh cxx cmake libclang go valgrind lint thumb fuzz
+#
+# What is present is found by looking for it, so a complete machine sees no
+# call to a package manager. Rust itself is never installed from here.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+MIN_GO=1.24
+DEBIAN_CORE="rustc-web cargo-web rust-web-src"
+
+any_file() {
+    local pattern
+    for pattern; do
+        if compgen -G "$pattern" >/dev/null; then return 0; fi
+    done
+    return 1
+}
+
+go_version() {
+    go version 2>/dev/null | awk '{ sub(/^go/, "", $3); print $3 }'
+}
+
+# Is need $1 met?
+present() {
+    local target
+    case $1 in
+    # Run, not just looked up: macOS has stubs by these names.
+    cxx) cc --version >/dev/null 2>&1 && c++ --version >/dev/null 2>&1 ;;
+    cmake | valgrind) have "$1" ;;
+    # bindgen loads the library and reads the headers that come with `clang`.
+    # libclang-cpp is another library: the patterns must not match it.
+    libclang)
+        have clang && { [ -n "${LIBCLANG_PATH:-}" ] || any_file \
+            '/usr/lib/llvm-*/lib/libclang.so*' \
+            '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' \
+            '/usr/lib*/libclang.so*' \
+            '/usr/lib/*/libclang-[0-9]*.so*' \
+            '/usr/local/lib/libclang.so*' \
+            '/Library/Developer/CommandLineTools/usr/lib/libclang.dylib' \
+            '/Applications/Xcode.app/Contents/Developer/Toolchains/*/usr/lib/libclang.dylib' \
+            '/opt/homebrew/opt/llvm/lib/libclang.dylib' \
+            '/usr/local/opt/llvm/lib/libclang.dylib'; } ;;
+    go) at_least "$MIN_GO" "$(go_version)" ;;
+    lint) cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ;;
+    thumb)
+        if debian_builds_core; then return 0; fi
+        for target in $THUMB_TARGETS; do rustup_has "$target" || return 1; done ;;
+    fuzz) cargo fuzz --version >/dev/null 2>&1 ;;
+    *) die "unknown need: $1" ;;
+    esac
+}
+
+# What a person would have to look for, in a sentence.
+described() {
+    case $1 in
+    cxx) echo "a C and C++ compiler (cc, c++; on macOS: xcode-select --install)" ;;
+    libclang) echo "clang with libclang" ;;
+    go) echo "Go $MIN_GO or newer (https://go.dev/dl/; found: $(go_version | grep . || echo none))" ;;
+    lint) echo "rustfmt and clippy (rustup component add rustfmt clippy)" ;;
+    thumb) echo "the Cortex-M targets (rustup target add $THUMB_TARGETS) or Debian's $DEBIAN_CORE, $MIN_RUST or newer" ;;
+    fuzz) echo "cargo-fuzz (cargo install cargo-fuzz --locked)" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        # -n: fail instead of asking for a password.
+        sudo -n "$@"
+    fi
+}
+
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y -o DPkg::Lock::Timeout=600 "$@" </dev/null
+}
+
+# A list that cannot be refreshed may still be good enough to install from.
+apt_refreshed=
+apt_refresh() {
+    [ -n "$apt_refreshed" ] || apt update || true
+    apt_refreshed=yes
+}
+
+apt_install() {
+    apt_refresh
+    apt install --no-install-recommends "$@"
+}
+
+# The version apt would install of package $1, without epoch and revision.
+apt_candidate() {
+    apt-cache policy "$1" | awk '$1 == "Candidate:" { sub(/^[0-9]+:/, "", $2); sub(/[~+-].*/, "", $2); print $2 }'
+}
+
+# Tries to meet need $1. Whether it worked is for `present` to say.
+install() {
+    local apt_names brew_names
+    case $1 in
+    cxx) apt_names="gcc g++ libc6-dev" brew_names="" ;;
+    cmake | valgrind) apt_names=$1 brew_names=$1 ;;
+    libclang) apt_names="clang libclang-dev" brew_names=llvm ;;
+    go)
+        apt_names="" brew_names=go
+        # Stable distributions carry an older Go, of no use here.
+        if have apt-get; then
+            apt_refresh
+            if at_least "$MIN_GO" "$(apt_candidate golang-go)"; then apt_names=golang-go; fi
+        fi ;;
+    lint)
+        if have rustup; then rustup component add rustfmt clippy; fi
+        return ;;
+    thumb)
+        # shellcheck disable=SC2086 # a list of words
+        if have rustup && rustup target add $THUMB_TARGETS; then return; fi
+        apt_names=$DEBIAN_CORE brew_names="" ;;
+    fuzz)
+        cargo install cargo-fuzz --locked
+        return ;;
+    esac
+    # shellcheck disable=SC2086 # lists of words
+    if have apt-get; then
+        [ -z "$apt_names" ] || apt_install $apt_names
+    elif [ "$(uname)" = Darwin ] && have brew; then
+        [ -z "$brew_names" ] || NONINTERACTIVE=1 brew install $brew_names </dev/null
+    fi
+}
+
+rust=$(rust_version cargo || true)
+at_least "$MIN_RUST" "$rust" ||
+    die "Rust $MIN_RUST or newer is needed (found: ${rust:-none}). Get it from https://rustup.rs, or run: rustup update stable"
+
+missing=""
+for need; do
+    if present "$need"; then continue; fi
+    echo "installing: $(described "$need")" >&2
+    install "$need" >&2 || true
+    hash -r
+    present "$need" || missing="$missing
+  - $(described "$need")"
+done
+[ -z "$missing" ] || die "this is missing and could not be installed; install it and run make again:$missing"
