@@ -133,8 +133,11 @@ struct Loop {
 
 impl Loop {
     fn run(mut self, mut driver: Driver) {
-        if let Err(error) = self.run_until_over(&mut driver) {
-            error!(%error, "the event loop ends");
+        // A loop that panics must not leave anybody waiting for it either.
+        match catch_unwind(AssertUnwindSafe(|| self.run_until_over(&mut driver))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "the event loop ends"),
+            Err(_) => error!("the event loop panicked"),
         }
         // Nobody may wait for a loop that is gone.
         for served in self.served.values() {

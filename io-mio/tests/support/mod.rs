@@ -24,8 +24,34 @@ pub fn identity() -> Identity {
 }
 
 pub fn certificate() -> Certificate {
+    watch();
     Certificate::self_signed(&[]).expect("a certificate")
 }
+
+/// Ends a test program that hangs, and says what its threads are doing: a test run that never ends
+/// tells nobody anything.
+fn watch() {
+    static WATCHED: std::sync::Once = std::sync::Once::new();
+    WATCHED.call_once(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(LONGEST_RUN);
+            let mut said = format!("no end after {LONGEST_RUN:?}; threads and what they wait in:\n");
+            for task in std::fs::read_dir("/proc/self/task").into_iter().flatten() {
+                let Ok(task) = task else { continue };
+                let about = |file| std::fs::read_to_string(task.path().join(file));
+                let name = about("comm").unwrap_or_default();
+                let place = about("wchan").unwrap_or_default();
+                said += &format!("{} {place}\n", name.trim());
+            }
+            // Past the capture of the test harness, which would swallow it.
+            let _written = std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes());
+            std::process::abort();
+        });
+    });
+}
+
+/// Longer than any test program takes on a slow machine.
+const LONGEST_RUN: Duration = Duration::from_secs(600);
 
 /// Settings with which a node that stops does not wait long for what is live.
 pub fn short_drain() -> Settings {
