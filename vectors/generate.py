@@ -14,7 +14,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from encoder import bad_hellos, bad_operations, ed25519, hellos, positive, wire  # noqa: E402
+from encoder import (  # noqa: E402
+    bad_hellos, bad_operations, channel, delegation, ed25519, hellos, positive, resumption, wire,
+)
 from encoder.signed import PUBLISHED  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -23,8 +25,8 @@ SETS = {
     "varints": (positive.varints,),
     "envelopes": (positive.envelopes,),
     "operations": (
-        positive.invokes, positive.cancels, positive.budgets, positive.delegates,
-        positive.errors, positive.resumptions,
+        positive.invokes, positive.cancels, positive.budgets, positive.reports,
+        positive.delegates, positive.errors, positive.resumptions, resumption.outcomes,
     ),
     "concatenations": (positive.concatenations,),
     "signed": (hellos.did_keys, hellos.unsigned, hellos.signed, hellos.cancels),
@@ -32,7 +34,12 @@ SETS = {
         bad_hellos.truncated, bad_hellos.unparseable, bad_hellos.versions,
         bad_hellos.identities, bad_hellos.signatures, bad_hellos.order,
     ),
-    "bad-operations": (bad_operations.payloads, bad_operations.budgets, bad_operations.order),
+    "bad-operations": (
+        bad_operations.payloads, bad_operations.budgets, bad_operations.signed_cancels,
+        bad_operations.order,
+    ),
+    "channel-binding": (channel.good, channel.wrong),
+    "delegation-paths": (delegation.paths,),
 }
 
 
@@ -73,7 +80,7 @@ def check_with_library(sets):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     except ImportError:
         return
-    for vector in sets["signed"]:
+    for vector in sets["signed"] + sets["channel-binding"]:
         if "inputs" not in vector:
             continue
         seed = bytes.fromhex(vector["inputs"]["seed_hex"])
@@ -81,7 +88,8 @@ def check_with_library(sets):
         signature = Ed25519PrivateKey.from_private_bytes(seed).sign(message)
         assert signature == ed25519.sign(seed, message), vector["id"]
         assert signature.hex() == vector["signature_hex"], vector["id"]
-        assert signature.hex() == vector["decoded"]["signature_block"]["signature_hex"]
+        sent = vector.get("encoded_hex") or vector["encoded_prefix_hex"]
+        assert sent.count(vector["signature_hex"]) == 1, vector["id"]
 
 
 def main():

@@ -118,6 +118,7 @@ impl Sample {
                 cost_microunits: Some(2_500_000),
                 currency: Some(Currency::USD),
                 deadline: Some(UnixMillis(SIGNED_AT.0 + 60_000)),
+                ..Budget::default()
             }),
             Self::Delegate(Delegate {
                 target: "aire://agents.example.com:4433/summarizer",

@@ -11,6 +11,7 @@ mod node;
 mod operation;
 mod runtime;
 mod settings;
+pub mod store;
 mod tls;
 
 pub use address::{Address, DEFAULT_PORT};

@@ -20,6 +20,12 @@ pub const DEFINED: [&str; 3] = [
 /// Operations can be resumed after a connection is lost (`RES-1`).
 pub const RESUMABLE: &str = "aire.resumable/1";
 
+/// Ours: both ends prove that their key sits at the end of this very connection (`GAP-21`).
+pub const CHANNEL_BINDING: &str = "x-aire-rs.channel-binding/0";
+
+/// Ours: a delegated operation says through whom it came, so that cycles are found.
+pub const DELEGATION: &str = "x-aire-rs.delegation/0";
+
 /// Why a capability cannot be advertised. Found before anything starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -142,6 +148,8 @@ pub struct ActiveSet {
     /// Bit `n` says whether entry `n` is active.
     active: u16,
     resumable: bool,
+    channel_binding: bool,
+    delegation: bool,
 }
 
 impl ActiveSet {
@@ -164,6 +172,18 @@ impl ActiveSet {
     #[must_use]
     pub const fn resumable(&self) -> bool {
         self.resumable
+    }
+
+    /// Whether [`CHANNEL_BINDING`] is active.
+    #[must_use]
+    pub const fn channel_binding(&self) -> bool {
+        self.channel_binding
+    }
+
+    /// Whether [`DELEGATION`] is active.
+    #[must_use]
+    pub const fn delegation(&self) -> bool {
+        self.delegation
     }
 
     /// How many capabilities are active.
@@ -198,6 +218,8 @@ pub fn negotiate(
                 *minor = other.version.min(entry.version);
                 active.active |= 1 << index;
                 active.resumable |= entry.name == RESUMABLE;
+                active.channel_binding |= entry.name == CHANNEL_BINDING;
+                active.delegation |= entry.name == DELEGATION;
             }
             None if entry.required => return Err(MissingRequired),
             None => {}

@@ -63,6 +63,9 @@ pub enum HandshakeError {
     Replayed(ReplayRefused),
     /// One side requires a capability that the other lacks (`CAP-6`).
     MissingRequiredCapability,
+    /// Both sides bind identities to the channel, and its proof is wrong, or this side was not
+    /// given the channel's value (`GAP-21`).
+    ChannelNotBound,
     /// It, or its NodeID, does not fit this node's buffers (`GAP-19`).
     TooLarge,
 }
@@ -74,9 +77,10 @@ impl HandshakeError {
         match self {
             Self::Malformed(_) => ErrorCode::MalformedFrame,
             Self::IncompatibleVersion { .. } => ErrorCode::IncompatibleVersion,
-            Self::Unsigned | Self::UnknownAlgorithm(_) | Self::BadSignature => {
-                ErrorCode::BadSignature
-            }
+            Self::Unsigned
+            | Self::UnknownAlgorithm(_)
+            | Self::BadSignature
+            | Self::ChannelNotBound => ErrorCode::BadSignature,
             Self::KeyMismatch => ErrorCode::KeyMismatch,
             Self::StaleTimestamp { .. } => ErrorCode::StaleTimestamp,
             Self::UnresolvableDid => ErrorCode::UnresolvableDid,
@@ -112,6 +116,9 @@ impl fmt::Display for HandshakeError {
             Self::Replayed(refused) => write!(f, "the peer's HELLO is refused: {refused}"),
             Self::MissingRequiredCapability => {
                 f.write_str("a capability that one side requires is missing on the other")
+            }
+            Self::ChannelNotBound => {
+                f.write_str("the peer's identity is not bound to this connection")
             }
             Self::TooLarge => f.write_str("the peer's HELLO is larger than this node takes"),
         }
@@ -166,6 +173,9 @@ pub struct Agreement {
     /// The key that the peer's HELLO verified with; `None` for an unsigned peer, whose NodeID
     /// proves nothing (`GAP-11`).
     pub peer_key: Option<PublicKey>,
+    /// Whether the peer proved that its key sits at the other end of this very connection. If not,
+    /// whoever received the same HELLO may be in between (`GAP-21`).
+    pub channel_bound: bool,
     /// Bytes behind the peer's signature block, ignored (`GAP-10`).
     pub trailing: usize,
 }
@@ -234,6 +244,7 @@ pub(crate) fn authenticate(
         minor: hello.minor.min(MINOR),
         active,
         peer_key,
+        channel_bound: false,
         trailing: hello.trailing,
     }))
 }

@@ -287,7 +287,7 @@ fn a_violation_while_frames_are_in_pieces_ends_everything_and_frees_everything()
 // ---- ends that cross ----
 
 #[test]
-fn a_cancel_that_was_still_coming_in_when_we_ended_is_dropped() {
+fn a_cancel_that_was_still_coming_in_when_we_ended_is_late() {
     let cancel = encoded(
         4,
         &Cancel {
@@ -314,7 +314,13 @@ fn a_cancel_that_was_still_coming_in_when_we_ended_is_dropped() {
         } else {
             "Failed(Application)"
         };
-        assert_eq!(lone.end.told(), [format!("4 ended {outcome} by Local")]);
+        assert_eq!(
+            lone.end.told(),
+            [
+                "4 cancelled late USER_CANCELLED".to_owned(),
+                format!("4 ended {outcome} by Local")
+            ]
+        );
         assert_eq!(lone.end.connection.counters().skipped_frames, 1);
     }
 }
@@ -589,7 +595,7 @@ fn a_code_that_no_reset_can_carry_is_cut_to_the_largest_one() {
         Err(CallError::NumberTooLarge)
     );
     assert_eq!(
-        connection.send_budget(stream(4), &budget(1 << 62)),
+        connection.send_budget(stream(4), &budget(1 << 62), now),
         Err(CallError::NumberTooLarge)
     );
     let reason = CancelReason::Other(1 << 62);

@@ -11,7 +11,7 @@
 
 mod support;
 
-use aire_proto::connection::CallError;
+use aire_proto::connection::{CallError, Stall};
 use aire_proto::wire::{
     Budget, Cancel, Capability, Currency, Delegate, ErrorFrame, FrameType, Resumable, Resume,
 };
@@ -78,13 +78,20 @@ fn a_budget_goes_both_ways_and_each_one_is_told_whole() {
         cost_microunits: Some(2_000_000),
         currency: Currency::new(*b"EUR"),
         deadline: Some(UnixMillis(-1)),
+        ..Budget::default()
     };
     let lower = Budget {
         tokens: Some(3),
         ..Budget::default()
     };
-    pair.client.connection.send_budget(op, &budget).unwrap();
-    pair.client.connection.send_budget(op, &lower).unwrap();
+    pair.client
+        .connection
+        .send_budget(op, &budget, support::at(0))
+        .unwrap();
+    pair.client
+        .connection
+        .send_budget(op, &lower, support::at(0))
+        .unwrap();
     pair.pump();
     assert_eq!(
         pair.server.told(),
@@ -94,12 +101,18 @@ fn a_budget_goes_both_ways_and_each_one_is_told_whole() {
             format!("4 {lower:?}")
         ]
     );
-    pair.server.connection.send_budget(op, &lower).unwrap();
+    pair.server
+        .connection
+        .send_budget(op, &lower, support::at(0))
+        .unwrap();
     pair.pump();
     assert_eq!(pair.client.told(), [format!("4 {lower:?}")]);
     // One operation's budget is no other's.
     let other = pair.client.invoke("a", "c", b"");
-    pair.client.connection.send_budget(other, &budget).unwrap();
+    pair.client
+        .connection
+        .send_budget(other, &budget, support::at(0))
+        .unwrap();
     pair.pump();
     assert_eq!(
         pair.server.told(),
@@ -214,7 +227,10 @@ fn frames_newer_than_the_negotiated_minor_are_never_sent() {
         } else {
             Ok(())
         };
-        assert_eq!(connection.send_budget(stream(4), &budget), budgets);
+        assert_eq!(
+            connection.send_budget(stream(4), &budget, support::at(0)),
+            budgets
+        );
         assert_eq!(connection.send_delegate(stream(4), &delegate), budgets);
         let resumables = if minor < 4 {
             Err(CallError::NotNegotiated)
@@ -350,7 +366,10 @@ fn a_signed_cancel_and_an_empty_one_are_cancels() {
         else {
             continue;
         };
-        let mut lone = Lone::<Small>::connected(Role::Server, Config::default());
+        let signing = signed.signing.as_ref().unwrap();
+        let mut lone = Lone::<Small>::started(Role::Server, Config::default());
+        let hello = HelloFrame::signed(signing.inputs.seed, [5; 16], UNIX_START);
+        lone.arrives(StreamId::CONTROL, &hello.encode());
         lone.arrives(stream(4), &invoke(signed.frame.op_id));
         lone.end.told();
         lone.arrives(stream(4), &signed.encoded);
@@ -568,15 +587,20 @@ fn an_outbox_without_room_says_how_much_it_would_take() {
     let connection = &mut lone.end.connection;
     // 128 bytes hold sixteen frames of eight.
     for _ in 0..16 {
-        connection.send_budget(stream(4), &budget).unwrap();
+        connection
+            .send_budget(stream(4), &budget, support::at(0))
+            .unwrap();
     }
     assert_eq!(
-        connection.send_budget(stream(4), &budget),
+        connection.send_budget(stream(4), &budget, support::at(0)),
         Err(CallError::OutboxFull { needed: 8 })
     );
     lone.end.window = None;
     lone.settle(lone.now());
-    lone.end.connection.send_budget(stream(4), &budget).unwrap();
+    lone.end
+        .connection
+        .send_budget(stream(4), &budget, support::at(0))
+        .unwrap();
     lone.settle(lone.now());
     assert_eq!(lone.frames(stream(4)).len(), 17);
 }
@@ -604,7 +628,7 @@ fn a_transport_that_takes_the_bytes_but_not_the_fin_is_asked_again() {
         "its memory is free"
     );
     assert_eq!(connection.poll_transmit(), None, "blocked");
-    assert!(connection.is_blocked(stream(4)));
+    assert_eq!(connection.stall(stream(4)), Some(Stall::Transport));
     connection.writable(stream(4));
     let Some(Transmit::Data {
         head,

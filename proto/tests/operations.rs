@@ -9,7 +9,7 @@
 
 mod support;
 
-use aire_proto::connection::CallError;
+use aire_proto::connection::{CallError, Stall};
 use aire_proto::{CancelReason, Config, ErrorCode};
 use support::{CANCELLED, Pair, Small, USER, did, stream};
 
@@ -287,7 +287,7 @@ fn a_cancel_that_nobody_answers_resets_the_stream_after_five_seconds() {
 }
 
 #[test]
-fn a_cancel_after_the_terminal_frame_is_silently_dropped() {
+fn a_cancel_after_the_terminal_frame_changes_nothing_and_is_told_as_late() {
     let mut pair = Devices::connected();
     let op = pair.client.invoke("a", "b", b"");
     pair.pump();
@@ -297,7 +297,13 @@ fn a_cancel_after_the_terminal_frame_is_silently_dropped() {
     pair.server.connection.finish(op).unwrap();
     pair.client.connection.cancel(op, USER, "", now).unwrap();
     pair.pump();
-    assert_eq!(pair.server.told(), ["4 ended Completed by Local"]);
+    assert_eq!(
+        pair.server.told(),
+        [
+            "4 cancelled late USER_CANCELLED",
+            "4 ended Completed by Local"
+        ]
+    );
     assert_eq!(pair.server.connection.counters().skipped_frames, 1);
     assert_eq!(
         pair.client.told(),
@@ -422,7 +428,7 @@ fn a_blocked_stream_remembers_how_far_it_got_and_others_go_on() {
     pair.client.send(slow, b"0123456789abcdef");
     let now = pair.now();
     pair.client.transmit(now);
-    assert!(pair.client.connection.is_blocked(slow));
+    assert_eq!(pair.client.connection.stall(slow), Some(Stall::Transport));
     assert_eq!(
         pair.client.connection.send(slow, 1),
         Err(CallError::Busy),
@@ -430,7 +436,7 @@ fn a_blocked_stream_remembers_how_far_it_got_and_others_go_on() {
     );
     pair.client.send(fast, b"ok");
     pair.client.transmit(now);
-    assert!(!pair.client.connection.is_blocked(fast));
+    assert_eq!(pair.client.connection.stall(fast), None);
     pair.server.reads = true;
     pair.pump();
     let told = pair.server.told();
@@ -566,7 +572,7 @@ fn a_peer_without_minor_3_is_cancelled_by_reset_and_sent_no_newer_frame() {
         ..Default::default()
     };
     assert_eq!(
-        connection.send_budget(op, &budget),
+        connection.send_budget(op, &budget, support::at(0)),
         Err(CallError::NotNegotiated)
     );
     connection.cancel(op, USER, "", support::at(0)).unwrap();

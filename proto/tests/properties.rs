@@ -61,12 +61,18 @@ fn any_budget() -> impl Strategy<Value = Budget> {
         option::of(number()),
         currency,
         option::of(any::<i64>()),
+        option::of((option::of(number()), option::of(number()))),
     )
-        .prop_map(|(tokens, cost_microunits, currency, deadline)| Budget {
-            tokens,
-            cost_microunits,
-            currency,
-            deadline: deadline.map(UnixMillis),
+        .prop_map(|(tokens, cost_microunits, currency, deadline, spent)| {
+            let (tokens_spent, cost_microunits_spent) = spent.unwrap_or_default();
+            Budget {
+                tokens,
+                cost_microunits,
+                currency,
+                deadline: deadline.map(UnixMillis),
+                tokens_spent,
+                cost_microunits_spent,
+            }
         })
 }
 

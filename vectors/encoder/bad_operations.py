@@ -1,10 +1,11 @@
 """Everything wrong on the stream of an operation."""
 
 from . import record, wire
-from .signed import Hello
+from .signed import CALLER, OTHER, Hello
 from .wire import (
-    BUDGET, CANCEL, DELEGATE, ERROR, FORBIDDEN, GOODBYE, HELLO, INVOKE, RESUMABLE, RESUME, STREAM,
-    VARINT_MAX, VENDOR, budget_entries, derive, entry, string, varint,
+    BUDGET, CANCEL, COST_SPENT, DELEGATE, ERROR, FORBIDDEN, GOODBYE, HELLO, INVOKE, NOW, RESUMABLE,
+    RESUME, STREAM, TOKENS_SPENT, VARINT_MAX, VENDOR, WINDOW, block_fields, budget_entries, derive,
+    domain, entry, join, string, varint,
 )
 
 MALFORMED, VIOLATION, LARGE = "MALFORMED_FRAME", "PROTOCOL_VIOLATION", "FRAME_TOO_LARGE"
@@ -92,7 +93,10 @@ def budgets():
     add("count-cut", b"\x40")
     add("count-two-of-one", varint(2) + tokens)
     add("count-max", varint(VARINT_MAX) + tokens)
-    for field, value in ((1, varint(5)), (2, varint(5)), (3, b"USD"), (4, bytes(8)), (9, b"x")):
+    for field, value in (
+        (1, varint(5)), (2, varint(5)), (3, b"USD"), (4, bytes(8)), (9, b"x"),
+        (TOKENS_SPENT, varint(5)), (COST_SPENT, varint(5)),
+    ):
         add(f"duplicate-field-{field}", budget_entries(entry(field, value), entry(field, value)))
     add("duplicate-apart", budget_entries(tokens, entry(4, bytes(8)), entry(1, varint(6))))
     add("duplicate-unknown-apart",
@@ -106,7 +110,11 @@ def budgets():
     add("unknown-past-end", varint(1) + b"\x7f\x05abcd")
 
     ids = ["BUD-2"]
-    for field, label in ((1, "tokens"), (2, "cost")):
+    spent = entry(TOKENS_SPENT, varint(5))
+    add("duplicate-spent-apart", budget_entries(spent, tokens, entry(TOKENS_SPENT, varint(6))))
+    for field, label in (
+        (1, "tokens"), (2, "cost"), (TOKENS_SPENT, "tokens-spent"), (COST_SPENT, "cost-spent"),
+    ):
         add(label + "-no-bytes", budget_entries(entry(field, b"")), ids)
         add(label + "-nine-bytes", budget_entries(entry(field, varint(5, 8) + b"\0")), ids)
         add(label + "-longer-than-varint", budget_entries(entry(field, varint(5) + b"\0")), ids)
@@ -119,8 +127,61 @@ def budgets():
         add("currency-" + label, budget_entries(tokens, entry(3, value)), ids)
     for length in (0, 1, 7, 9, 16):
         add(f"deadline-{length}-bytes", budget_entries(entry(4, bytes(length))), ids)
+    add("spent-entry-past-end", varint(1) + bytes([TOKENS_SPENT]) + b"\x02\x05")
+    add("reply-duplicate-spent", budget_entries(spent, spent), on="reply")
     add("reply-zero-entries", varint(0), on="reply")
     add("reply-duplicate", budget_entries(tokens, tokens), on="reply")
+    return made
+
+
+def signed_cancels():
+    """CANCELs whose block is not the peer's, or not over these bytes: the work goes to waste, the
+    connection does not."""
+    made = []
+
+    def build(label, identity=CALLER, timestamp=NOW, inner=wire.cancel(3, "parent stopped"), **knobs):
+        nonce = derive("nonce bad-cancel-" + label, 16)
+        block, _ = block_fields(CANCEL, inner, identity, nonce, timestamp, **knobs)
+        return [("inner", inner), *block]
+
+    def add(label, fields, code, requirements=("SIG-13",), on="operation-after-invoke", **more):
+        made.append(record.malformed(
+            "bad-cancel-signed-" + label, list(requirements), on,
+            wire.frame(CANCEL, 4, join(fields)), code, "operation", peer=CALLER, **more))
+
+    def flipped(label, field, byte, bit):
+        changed = []
+        for name, value in build(label):
+            value = bytearray(value)
+            if name == field:
+                value[byte] ^= 1 << bit
+            changed.append((name, bytes(value)))
+        return changed
+
+    for label, field, byte, bit in (
+        ("reason", "inner", 0, 0), ("detail", "inner", 2, 0), ("nonce", "nonce", 7, 3),
+        ("timestamp", "timestamp", 7, 0), ("alg", "alg", 0, 1), ("sig-first", "sig", 0, 0),
+        ("sig-last", "sig", 63, 0),
+    ):
+        label = "tampered-" + label
+        add(label, flipped(label, field, byte, bit), "BAD_SIGNATURE")
+    ids = ["SIG-8", "SIG-13"]
+    add("by-other", build("by-other", OTHER), "KEY_MISMATCH", ids)
+    add("by-other-in-reply", build("by-other-in-reply", OTHER), "KEY_MISMATCH", ids, on="reply")
+    add("in-the-name-of-other", build("in-the-name-of-other", vmid=OTHER.vmid), "KEY_MISMATCH", ids)
+    add("by-other-in-our-name", build("by-other-in-our-name", OTHER, vmid=CALLER.vmid),
+        "BAD_SIGNATURE", ids, note="the name is the peer's, the key is not")
+    add("as-hello", build("as-hello", separator=domain(HELLO)), "BAD_SIGNATURE", ["SIG-5", "SIG-13"])
+    add("as-budget", build("as-budget", separator=domain(BUDGET)), "BAD_SIGNATURE",
+        ["SIG-5", "SIG-13"])
+    for label, off in (("old", -WINDOW - 1), ("future", WINDOW + 1)):
+        add(label, build(label, timestamp=NOW + off), "STALE_TIMESTAMP", ["SIG-9", "SIG-13"])
+    whole = build("cut")
+    for cut in range(2, len(whole)):
+        name = whole[cut][0]
+        add("cut-before-" + name, whole[:cut], MALFORMED, ["CAN-2", "SIG-13"])
+    add("sig-63", [*whole[:-2], ("sig", string(whole[-1][1][:63]))], "BAD_SIGNATURE",
+        ["SIG-4", "SIG-13"])
     return made
 
 

@@ -2,14 +2,14 @@
 
 from . import record, wire
 from .record import NONE
-from .signed import DID_KEY_CAP, ONES, OTHER, PEER, PUBLISHED, RFC8032, ZERO, Hello
+from .signed import CALLER, DID_KEY_CAP, ONES, OTHER, PEER, PUBLISHED, RFC8032, ZERO, Hello
 from .wire import CANCEL, HELLO, NOW, VARINT_MAX, WINDOW, block_fields, derive, join
 
 
 def did_keys():
     pairs = (
         ("published", PUBLISHED), ("peer", PEER), ("other", OTHER), ("zero", ZERO),
-        ("ones", ONES), ("rfc8032", RFC8032),
+        ("ones", ONES), ("rfc8032", RFC8032), ("caller", CALLER),
     )
     return [record.did_key("did-key-" + label, identity) for label, identity in pairs]
 
@@ -118,6 +118,7 @@ def cancels():
     made = []
     for label, identity, reason, detail in (
         ("plain", PEER, 0, ""), ("detail", PEER, 3, "parent stopped"), ("other", OTHER, 64, ""),
+        ("caller", CALLER, 1, "too late"),
     ):
         name = "cancel-signed-" + label
         inner = wire.cancel(reason, detail)

@@ -4,9 +4,10 @@ from itertools import product
 
 from . import record, wire
 from .record import NONE
+from .signed import CALLER
 from .wire import (
     BUDGET, CANCEL, DELEGATE, ERROR, GOODBYE, INVOKE, RESERVED, RESUMABLE, RESUME,
-    STREAM, VARINT_MAX, VENDOR, budget_entries, derive, entry,
+    COST_SPENT, STREAM, TOKENS_SPENT, VARINT_MAX, VENDOR, budget_entries, derive, entry,
 )
 
 BOUNDARIES = [0, 63, 64, 16383, 16384, 2**30 - 1, 2**30, VARINT_MAX]
@@ -196,6 +197,40 @@ def budgets():
     return made
 
 
+def reports():
+    """BUDGETs that say what was spent: fields of the project's own, which others skip."""
+    made = []
+
+    def add(name, payload, **more):
+        made.append(record.frame("budget-" + name, ["BUD-1"], BUDGET, 4, payload, **more))
+
+    left = {"tokens": 0, "cost": 125_000, "currency": "EUR", "deadline": 1781568060000}
+    spent = {"tokens_spent": 1000, "cost_spent": 375_000}
+    add("spent-tokens", wire.budget(tokens_spent=1000))
+    add("spent-cost", wire.budget(cost_spent=375_000))
+    add("spent-tokens-cost", wire.budget(**spent))
+    add("spent-tokens-and-none-left", wire.budget(tokens=0, tokens_spent=1000))
+    add("spent-cost-in-jpy", wire.budget(currency="JPY", cost_spent=375_000))
+    add("spent-and-left", wire.budget(**left, **spent))
+    for value in BOUNDARIES:
+        add(f"spent-tokens-{value}", wire.budget(tokens_spent=value))
+        add(f"spent-cost-{value}", wire.budget(cost_spent=value))
+
+    tokens, cost = entry(TOKENS_SPENT, wire.varint(7)), entry(COST_SPENT, wire.varint(9))
+    best = wire.budget(tokens=5, tokens_spent=7, cost_spent=9)
+    add("spent-descending-fields", budget_entries(cost, tokens, entry(1, wire.varint(5))),
+        canonical_payload=best)
+    for size in SIZES[1:]:
+        add(f"spent-values-in-{size}", budget_entries(
+            entry(1, wire.varint(5, size)), entry(TOKENS_SPENT, wire.varint(7, size)),
+            entry(COST_SPENT, wire.varint(9, size))), canonical_payload=best)
+    for field in (TOKENS_SPENT - 1, COST_SPENT + 1):
+        add(f"unknown-beside-spent-{field:#04x}",
+            budget_entries(tokens, entry(field, bytes(9))),
+            canonical_payload=wire.budget(tokens_spent=7), note="of no known layout")
+    return made
+
+
 def delegates():
     made = []
 
@@ -213,6 +248,10 @@ def delegates():
         "did:key:z6MkqWxM23zvnFMz6oZnWnPGF9jdp4g3JLK2TcJzPGevVDBY", 16384))
     add("delegate-varints-in-8", [*ids, "WIRE-6"], wire.delegate(target, did, 4, (8, 8, 8)),
         canonical_payload=wire.delegate(target, did, 4))
+    add("delegate-to-oneself", ids,
+        wire.delegate("aire://node.example/summarise", CALLER.did, 4),
+        expect=["DELEGATE_FAILED"],
+        note="its sender is the DID that it names: it would wait for itself for ever")
     return made
 
 

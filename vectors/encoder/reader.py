@@ -10,7 +10,7 @@ import struct
 
 from . import ed25519
 from .wire import (
-    ALPHABET, BUDGET, CANCEL, DELEGATE, ERROR, FORBIDDEN, GOODBYE, HELLO, INVOKE,
+    ALPHABET, BINDING, BUDGET, CANCEL, DELEGATE, ERROR, FORBIDDEN, GOODBYE, HELLO, INVOKE,
     NOW, RESUMABLE, RESUME, STREAM, WINDOW, domain,
 )
 
@@ -18,6 +18,8 @@ from .wire import (
 LIMIT = 1_048_576
 # What the judging receiver advertises, as name to minor; none is required.
 LOCAL_CAPS = {"aire.did-method.key/1": 1}
+# The most hops of a delegation path.
+MAX_HOPS = 16
 
 DID = re.compile(
     r"did:[a-z0-9]+:((?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})*:)*(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})+"
@@ -181,6 +183,10 @@ def _budget(cursor):
             content["currency"] = text.decode()
         elif field == 4:
             (content["deadline_ms"],) = struct.unpack(">q", value.take(8))
+        elif field == 0x81:
+            content["tokens_spent"] = value.varint()
+        elif field == 0x82:
+            content["cost_microunits_spent"] = value.varint()
         else:
             value.rest()
         if value.left():
@@ -208,7 +214,59 @@ def _resume(cursor):
     return {"token_hex": cursor.bytes().hex(), "last_recv": cursor.varint()}
 
 
+def path(payload):
+    """The hops of a delegation path; whether it is refused, and why, is an exception."""
+    cursor = Cursor(payload)
+    try:
+        count = cursor.varint()
+        if count > MAX_HOPS:
+            raise Refused("too-many-hops")
+        return [{"did": cursor.string(), "agent": cursor.string()} for _ in range(count)]
+    except Short:
+        raise Refused("malformed") from None
+    except Refused as refused:
+        raise Refused(refused.code.removesuffix("_FRAME").lower()) from None
+
+
 # --- the receiver ---------------------------------------------------------
+
+
+def verify(block, did, public, signed):
+    """Judges a signature behind HELLO by the key that the peer's HELLO verified with."""
+    if block["vmid"].split("#")[0] != did:
+        raise Refused("KEY_MISMATCH", "operation")
+    if abs(block["timestamp_ms"] - NOW) > WINDOW:
+        raise Refused("STALE_TIMESTAMP", "operation")
+    signature = bytes.fromhex(block["signature_hex"])
+    if block["alg"] != 1 or not ed25519.verify(public, signed, signature):
+        raise Refused("BAD_SIGNATURE", "operation")
+
+
+def bound(payload, exporter, identity):
+    """Whether a binding proves that `identity` sits at the end of this connection."""
+    content = {}
+    try:
+        _block(Cursor(payload), content)
+        block = content["signature_block"]
+        signed = domain(BINDING) + exporter + payload[: content["signed_len"]]
+        verify(block, identity.did, identity.public, signed)
+    except (Short, Refused, KeyError):
+        return False
+    return True
+
+
+def resumes(asked, state):
+    """The first frame that a RESUME gets again (RES-5, GAP-17); refused otherwise."""
+    known = bytes.fromhex(asked["token_hex"]) == bytes.fromhex(state["token_hex"])
+    if not known or state["spent"] or state["owner_did"] != state["asked_by_did"]:
+        raise Refused("RESUME_INVALID", "operation")
+    if state["age_ms"] >= state["ttl_secs"] * 1000:
+        raise Refused("RESUME_EXPIRED", "operation")
+    if asked["last_recv"] > state["sent"]:
+        raise Refused("RESUME_INVALID", "operation")
+    if asked["last_recv"] + 1 < state["retained_from"]:
+        raise Refused("RESUME_UNAVAILABLE", "operation")
+    return asked["last_recv"] + 1
 
 
 def did_key(did, vmid):
@@ -261,9 +319,11 @@ def admit(payload, now=NOW):
             raise Refused("MISSING_REQUIRED_CAPABILITY")
 
 
-def judge(data, fin, on):
-    """The (code, closes) that a receiver answers `data` with, or None."""
-    cursor, state = Cursor(data), {"op": None, "begun": on in ("operation-after-invoke", "reply")}
+def judge(data, fin, on, peer=None):
+    """The (code, closes) that a receiver answers `data` of `peer` with, or None."""
+    cursor = Cursor(data)
+    begun = on in ("operation-after-invoke", "reply")
+    state = {"op": None, "begun": begun, "peer": peer}
     if state["begun"]:
         state["op"] = 4
     control = on.startswith("control")
@@ -316,4 +376,7 @@ def _on_operation(kind, op_id, payload, state, reply):
         raise Refused("PROTOCOL_VIOLATION")
     state["begun"] = True
     if kind != STREAM:
-        decode(kind, payload)
+        content = decode(kind, payload)
+        if kind == CANCEL and "signature_block" in content:
+            signed = domain(CANCEL) + payload[: content["signed_len"]]
+            verify(content["signature_block"], state["peer"].did, state["peer"].public, signed)

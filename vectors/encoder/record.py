@@ -1,7 +1,7 @@
 """Turns bytes into the JSON records that README.md describes, checking each."""
 
 from . import wire
-from .reader import decode, frames, judge, width
+from .reader import Refused, bound, decode, frames, judge, path as read_path, resumes, width
 
 # Says that a frame has no other encoding to compare with: re-encoding it would
 # change bytes that a signature covers, or drop what cannot be expressed.
@@ -40,8 +40,13 @@ def split_fill(record, field, data, fill):
 def frame(
     name, requirements, kind, op_id, payload=b"", *, flags=0, op_size=None, len_size=None,
     fill=None, content=True, canonical_payload=None, accepted=None, signing=None, note=None,
+    expect=None, state=None,
 ):
-    """One `frame` vector. `fill` is the (byte, count) that ends the payload."""
+    """One `frame` vector. `fill` is the (byte, count) that ends the payload.
+
+    `expect` names the codes of which a receiver answers with one although all is well
+    formed; `state` is what a receiver of RESUME knows, and must lead to the first of them.
+    """
     data = wire.frame(kind, op_id, payload, flags, op_size, len_size)
     minimal = len(data) == 2 + width(op_id) + width(len(payload)) + len(payload)
     assert frames(data) == [(kind, flags, op_id, payload, minimal)], name
@@ -63,12 +68,28 @@ def frame(
         for field in ("args", "data"):
             if fill and field + "_hex" in decoded:
                 split_fill(decoded, field, bytes.fromhex(decoded.pop(field + "_hex")), fill)
+        if fill and kind == wire.RESUME:
+            # LastRecv, which ends the payload, is one byte of the fill.
+            assert width(decoded["last_recv"]) == 1, name
+            token = bytes.fromhex(decoded.pop("token_hex"))
+            split_fill(decoded, "token", token, (fill[0], fill[1] - 1))
+            decoded["last_recv"] = decoded.pop("last_recv")
     if kind == wire.HELLO:
         code = judge(data, False, "control-first")
         assert (code is None) == accepted, (name, code)
         record["accepted"] = accepted
     if signing:
         record.update(signing)
+    if state:
+        record["resumption"] = state
+        try:
+            record["replays_from"] = resumes(decode(kind, payload), state)
+            assert not expect, name
+        except Refused as refused:
+            assert expect and refused.code == expect[0], (name, refused.code)
+    if expect:
+        assert note, name
+        record["expect"] = expect
 
     best = payload if canonical_payload is None else canonical_payload
     record["envelope_minimal"] = minimal
@@ -146,12 +167,47 @@ def did_key(name, identity):
     }
 
 
-def malformed(name, requirements, on, data, code, closes="connection", fin=False, note=None):
+def malformed(
+    name, requirements, on, data, code, closes="connection", fin=False, note=None, peer=None
+):
     """One `malformed` vector; the judge must agree with the declared outcome."""
-    verdict = judge(data, fin, on)
+    verdict = judge(data, fin, on, peer)
     assert verdict == (code, closes), (name, verdict, (code, closes))
     record = {"id": name, "kind": "malformed", "requirements": requirements}
     if note:
         record["note"] = note
     record.update(on=on, fin=fin, code=code, closes=closes, encoded_hex=data.hex())
+    return record
+
+
+def binding(name, requirements, payload, exporter, identity, code=None, signing=None, note=None):
+    """One `binding` vector: what `identity` sends behind its HELLO, on a connection whose TLS
+    session exports `exporter`."""
+    assert bound(payload, exporter, identity) == (code is None), name
+    record = {"id": name, "kind": "binding", "requirements": requirements}
+    if note:
+        record["note"] = note
+    record["exporter_hex"] = exporter.hex()
+    record["peer_seed_hex"], record["peer_did"] = identity.seed.hex(), identity.did
+    record["encoded_hex"] = wire.frame(wire.BINDING, 0, payload).hex()
+    if code:
+        record["code"] = code
+    if signing:
+        record.update(signing)
+    return record
+
+
+def path(name, payload, refused=None, canonical=True, note=None):
+    """One `path` vector; the reader must agree with `refused`."""
+    record = {"id": name, "kind": "path", "requirements": ["GAP-7", "GAP-14"]}
+    if note:
+        record["note"] = note
+    record["encoded_hex"] = wire.frame(wire.PATH, 4, payload).hex()
+    try:
+        record["hops"] = read_path(payload)
+        assert refused is None, name
+        record["canonical"] = canonical
+    except Refused as found:
+        assert found.code == refused, (name, found.code)
+        record["refused"] = refused
     return record

@@ -10,6 +10,8 @@ PUBLISHED = Identity(
 # The peer of the malformed vectors.
 PEER = Identity(derive("seed peer", 32))
 OTHER = Identity(derive("seed other", 32))
+# Whose good HELLO came before what a malformed vector sends behind the handshake.
+CALLER = Identity(bytes([77]) * 32)
 ZERO = Identity(bytes(32))
 ONES = Identity(bytes([0xFF]) * 32)
 # The first key pair of RFC 8032, section 7.1.

@@ -12,6 +12,11 @@ from . import ed25519
 HELLO, INVOKE, STREAM, CANCEL, BUDGET = 0x01, 0x03, 0x04, 0x05, 0x06
 DELEGATE, ERROR, GOODBYE, RESUMABLE, RESUME = 0x07, 0x08, 0x09, 0x0A, 0x0B
 FORBIDDEN, RESERVED, VENDOR = 0x02, 0x0C, 0x80
+# The project's own: the proof that binds an identity to its connection (GAP-21), and
+# the path of a delegated operation.
+BINDING, PATH = 0x80, 0x81
+# The project's own BUDGET fields: what was spent so far.
+TOKENS_SPENT, COST_SPENT = 0x81, 0x82
 
 VARINT_MAX = 2**62 - 1
 # The receiver's clock, in Unix milliseconds, for every signed vector.
@@ -88,7 +93,9 @@ def budget_entries(*entries, size=None):
     return varint(len(entries), size) + b"".join(entries)
 
 
-def budget(tokens=None, cost=None, currency=None, deadline=None):
+def budget(
+    tokens=None, cost=None, currency=None, deadline=None, tokens_spent=None, cost_spent=None
+):
     """A BUDGET payload with its fields in ascending order of their ids."""
     entries = []
     if tokens is not None:
@@ -99,6 +106,10 @@ def budget(tokens=None, cost=None, currency=None, deadline=None):
         entries.append(entry(3, currency.encode()))
     if deadline is not None:
         entries.append(entry(4, struct.pack(">q", deadline)))
+    if tokens_spent is not None:
+        entries.append(entry(TOKENS_SPENT, varint(tokens_spent)))
+    if cost_spent is not None:
+        entries.append(entry(COST_SPENT, varint(cost_spent)))
     return budget_entries(*entries)
 
 
@@ -117,6 +128,12 @@ def resumable(ttl_secs, token, last_seq, sizes=(None, None, None)):
 
 def resume(token, last_recv, sizes=(None, None)):
     return string(token, sizes[0]) + varint(last_recv, sizes[1])
+
+
+def path(hops, count=None, size=None):
+    """The path of a delegated operation, of (DID, agent) pairs; `count` overrides NumHops."""
+    number = varint(len(hops) if count is None else count, size)
+    return number + b"".join(string(did) + string(agent) for did, agent in hops)
 
 
 # --- identity -------------------------------------------------------------

@@ -1,11 +1,12 @@
 //! From an operation's queue to the protocol, and from the protocol to quiche.
 
 use aire_proto::connection::CallError;
-use aire_proto::wire::MAX_DETAIL_LEN;
-use aire_proto::{Connection, Growing, Now, StreamId};
+use aire_proto::wire::{Delegate, MAX_DETAIL_LEN, Resumable};
+use aire_proto::{Connection, Now, StreamId};
 use tracing::{debug, warn};
 
-use super::outbox::{Queued, Stream, Urgent};
+use super::outbox::{Queued, Stall, Stream, Urgent};
+use super::tables::Tables;
 
 /// How much quiche took.
 pub(super) struct Written {
@@ -59,7 +60,7 @@ pub(super) fn write(
 /// Gives the protocol what is queued on one operation, until it has to wait. Whether it took
 /// anything.
 pub(super) fn apply(
-    proto: &mut Connection<Growing>,
+    proto: &mut Connection<Tables>,
     stream: StreamId,
     entry: &mut Stream,
     now: Now,
@@ -88,6 +89,11 @@ pub(super) fn apply(
         }
         return true;
     }
+    match entry.stall.take() {
+        Some(Stall::Out { what, patience }) => proto.out_of_budget(stream, what, patience, now),
+        Some(Stall::Over) => proto.within_budget(stream),
+        None => {}
+    }
     let mut progress = false;
     while let Some(front) = entry.queue.front_mut() {
         let taken = match front {
@@ -102,11 +108,31 @@ pub(super) fn apply(
                 }
                 Err(error) => Err(error),
             },
-            Queued::Budget(budget) => match proto.send_budget(stream, budget) {
-                // The peer's version has no budgets (GAP-13).
-                Err(CallError::NotNegotiated) => Ok(()),
-                done => done,
-            },
+            Queued::Budget(budget) => unless_unknown(proto.send_budget(stream, budget, now)),
+            Queued::Delegate {
+                target,
+                target_did,
+                sub_op,
+            } => {
+                let delegate = Delegate {
+                    target,
+                    target_did,
+                    sub_op: *sub_op,
+                };
+                unless_unknown(proto.send_delegate(stream, &delegate))
+            }
+            Queued::Resumable {
+                ttl_secs,
+                token,
+                last_seq,
+            } => {
+                let resumable = Resumable {
+                    ttl_secs: *ttl_secs,
+                    token,
+                    last_seq: *last_seq,
+                };
+                unless_unknown(proto.send_resumable(stream, &resumable))
+            }
             Queued::Finish => proto.finish(stream),
             Queued::Fail { code, detail, data } => {
                 if data.len() > MAX_ERROR_DATA {
@@ -133,6 +159,14 @@ pub(super) fn apply(
         }
     }
     progress
+}
+
+/// A frame that the peer's version does not know is left out (`GAP-13`).
+fn unless_unknown(sent: Result<(), CallError>) -> Result<(), CallError> {
+    match sent {
+        Err(CallError::NotNegotiated) => Ok(()),
+        sent => sent,
+    }
 }
 
 /// The longest detail of an ERROR that is sent, in bytes: what is longer is cut.

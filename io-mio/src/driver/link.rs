@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use aire_proto::connection::Authenticated;
-use aire_proto::handshake::Verifier;
-use aire_proto::identity::{Ed25519Verifier, GrowingReplayGuard, KeyResolver, PublicKey};
-use aire_proto::{Connection, ErrorCode, Growing, Input, Now, Role, StreamId, Transmit};
+use aire_proto::identity::{GrowingReplayGuard, KeyResolver};
+use aire_proto::{Connection, ErrorCode, Input, Now, Role, StreamId, Transmit};
 use quiche::Shutdown;
-use tracing::{Span, debug, debug_span, trace, warn};
+use tracing::{Span, debug, debug_span, trace};
 
 use super::handover::{apply, write};
 use super::outbox::{Calls, Queued, Stream};
+use super::tables::Tables;
 use super::{Closed, ConnectionKey, Event};
 use crate::identity::Identity;
 use crate::settings::Settings;
@@ -38,13 +37,13 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(ConnectionKey, Event<'_>, &mut Call
 pub(super) struct Link {
     pub(super) key: ConnectionKey,
     pub(super) quic: quiche::Connection,
-    proto: Option<Connection<Growing>>,
-    role: Role,
-    streams: HashMap<StreamId, Stream>,
+    pub(super) proto: Option<Connection<Tables>>,
+    pub(super) role: Role,
+    pub(super) streams: HashMap<StreamId, Stream>,
     /// Operations with something new in their queue.
-    touched: Vec<StreamId>,
+    pub(super) touched: Vec<StreamId>,
     /// Operations that the application reads again.
-    resumed: Vec<StreamId>,
+    pub(super) resumed: Vec<StreamId>,
     /// The control stream's bytes that wait for a key to be fetched.
     control_unread: Vec<u8>,
     /// Where quiche sees the peer.
@@ -60,9 +59,9 @@ pub(super) struct Link {
     /// A packet that the socket did not take.
     pub(super) unsent: Option<(Vec<u8>, SocketAddr)>,
     /// How long the QUIC handshake of a client may take.
-    handshake_deadline: Option<Instant>,
+    pub(super) handshake_deadline: Option<Instant>,
     /// After how long without a packet to send a PING.
-    ping_interval: Option<Duration>,
+    pub(super) ping_interval: Option<Duration>,
     /// CONNECTION_CLOSE with this code is due then.
     closing: Option<(u64, Instant)>,
     told_closed: bool,
@@ -108,11 +107,11 @@ impl Link {
         self.handshake_deadline = now.checked_add(most);
     }
 
-    pub(super) fn protocol(&self) -> Option<&Connection<Growing>> {
+    pub(super) fn protocol(&self) -> Option<&Connection<Tables>> {
         self.proto.as_ref()
     }
 
-    pub(super) fn protocol_mut(&mut self) -> Option<&mut Connection<Growing>> {
+    pub(super) fn protocol_mut(&mut self) -> Option<&mut Connection<Tables>> {
         self.proto.as_mut()
     }
 
@@ -165,8 +164,17 @@ impl Link {
     }
 
     /// Notes a new operation of ours, with its arguments.
-    pub(super) fn opened(&mut self, stream: StreamId, args: Vec<u8>) {
+    pub(super) fn opened(&mut self, stream: StreamId, args: Vec<u8>, now: Now) {
         self.streams.insert(stream, Stream::with_args(args));
+        self.share_ledger(stream, now);
+    }
+
+    /// Has the protocol count in the ledger that the application shares.
+    fn share_ledger(&mut self, stream: StreamId, now: Now) {
+        if let (Some(proto), Some(entry)) = (&mut self.proto, self.streams.get(&stream)) {
+            // Fails only for an operation that is over.
+            let _over = proto.keep_ledger(stream, entry.ledger.clone(), now);
+        }
     }
 
     /// When something is due, by either clock.
@@ -190,7 +198,7 @@ impl Link {
 
     /// How often to send a PING: as the settings say, but more often than either side's patience
     /// asks for.
-    fn ping_interval(&self, shared: &Shared) -> Option<Duration> {
+    pub(super) fn ping_interval(&self, shared: &Shared) -> Option<Duration> {
         let wanted = shared.settings.keep_alive?;
         let theirs = self.quic.peer_transport_params()?.max_idle_timeout;
         let patience = [Duration::from_millis(theirs), shared.settings.idle_timeout];
@@ -241,24 +249,6 @@ impl Link {
             self.tell_transport_closed(shared, tell);
         }
         self.offer_ids();
-    }
-
-    /// The QUIC handshake is done: HELLO.
-    fn start(&mut self, shared: &Shared, now: Now) -> bool {
-        let mut proto = Connection::new(self.role, shared.settings.protocol, now);
-        let mut nonce = [0; 16];
-        let ready = boring::rand::rand_bytes(&mut nonce).is_ok()
-            && proto.start(&shared.identity.local(), &nonce, now).is_ok();
-        if ready {
-            debug!("QUIC is up, saying HELLO");
-            self.proto = Some(proto);
-            self.handshake_deadline = None;
-            self.ping_interval = self.ping_interval(shared);
-        } else {
-            warn!("no HELLO could be made");
-            let _over = self.quic.close(true, ErrorCode::Refused.to_wire(), b"");
-        }
-        ready
     }
 
     fn is_over(&self) -> bool {
@@ -447,13 +437,16 @@ impl Link {
             };
             match event {
                 aire_proto::Event::HelloReceived => self.authenticate(None, shared, now, tell),
+                aire_proto::Event::ChannelBound => self.tell_connected(shared, tell),
                 aire_proto::Event::NoRoom { stream } => {
                     self.reset_both(stream, ErrorCode::Refused.to_wire());
                 }
                 event => {
-                    if let aire_proto::Event::Invoked { stream, .. }
-                    | aire_proto::Event::Resumed { stream, .. } = event
-                    {
+                    let opens = matches!(
+                        event,
+                        aire_proto::Event::Invoked { .. } | aire_proto::Event::Resumed { .. }
+                    );
+                    if opens {
                         self.streams.entry(stream).or_default();
                     }
                     let mut calls = Calls {
@@ -463,6 +456,9 @@ impl Link {
                         limit: shared.settings.send_queue,
                     };
                     tell(self.key, Event::Protocol(event), &mut calls);
+                    if opens {
+                        self.share_ledger(stream, now);
+                    }
                 }
             }
         }
@@ -479,50 +475,6 @@ impl Link {
             None => {}
         }
         false
-    }
-
-    /// Judges the peer's HELLO, with the key that was fetched for it where there is one.
-    pub(super) fn authenticate(
-        &mut self,
-        fetched: Option<Option<PublicKey>>,
-        shared: &mut Shared,
-        now: Now,
-        tell: Tell<'_>,
-    ) {
-        let Some(proto) = &mut self.proto else { return };
-        let local = shared.identity.local();
-        let mut verifier = Verifier {
-            keys: &*shared.keys,
-            signatures: &Ed25519Verifier,
-            replay: &mut shared.replay,
-        };
-        let judged = match fetched {
-            None => proto.authenticate(&local, &mut verifier, now),
-            Some(key) => proto.key_fetched(key, &local, &mut verifier, now),
-        };
-        let mut calls = Calls {
-            streams: &mut self.streams,
-            touched: &mut self.touched,
-            resumed: &mut self.resumed,
-            limit: shared.settings.send_queue,
-        };
-        match judged {
-            Ok(Authenticated::Connected) => {
-                let peer = proto.peer().unwrap_or_default();
-                self.span.record("peer", peer);
-                debug!(peer, "connected");
-                let Some(agreement) = proto.agreement() else {
-                    return;
-                };
-                tell(self.key, Event::Connected { peer, agreement }, &mut calls);
-            }
-            Ok(Authenticated::KeyAwaited) => {
-                if let Some(method) = proto.awaited_key() {
-                    tell(self.key, Event::KeyAwaited { method }, &mut calls);
-                }
-            }
-            Err(error) => debug!(%error, "the peer's HELLO is refused"),
-        }
     }
 
     /// Reads on after a key was fetched.

@@ -11,15 +11,18 @@
 //! [`Driver::timeout`] has passed, or a call was made, call [`Driver::drive`]. It never blocks.
 
 mod closed;
+mod greeting;
 mod handover;
 mod link;
 mod outbox;
 mod retry;
 mod socket;
+mod tables;
 
 pub use closed::Closed;
 pub(crate) use outbox::is_too_long;
 pub use outbox::{Calls, QueueError};
+pub use tables::SharedLedger;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -88,12 +91,9 @@ struct Clock {
 impl Clock {
     fn now(&self) -> Now {
         let instant = self.epoch.elapsed().as_millis();
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Now {
             instant: aire_proto::Instant::from_millis(u64::try_from(instant).unwrap_or(u64::MAX)),
-            unix: UnixMillis(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)),
+            unix: unix_now(),
         }
     }
 
@@ -101,6 +101,14 @@ impl Clock {
     fn instant(&self, due: aire_proto::Instant) -> Instant {
         self.epoch + Duration::from_millis(due.as_millis().saturating_add(1))
     }
+}
+
+/// The wall clock.
+pub(crate) fn unix_now() -> UnixMillis {
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Many connections over one UDP socket.
@@ -374,9 +382,41 @@ impl Driver {
         let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
         let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
         let stream = proto.invoke(agent, operation, args.len())?;
+        self.opened(connection, stream, args)
+    }
+
+    /// Goes on with an operation of a lost connection: RESUME with its latest token, and the
+    /// number of STREAM frames received whole. The answer is that of any operation.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke); [`CallError::NotNegotiated`] when the peer resumes nothing.
+    pub fn resume(
+        &mut self,
+        connection: ConnectionKey,
+        token: &[u8],
+        last_recv: u64,
+    ) -> Result<StreamId, Error> {
+        self.may_invoke(connection)?;
+        let link = self.links.get_mut(&connection);
+        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
+        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
+        let stream = proto.resume(token, last_recv)?;
+        self.opened(connection, stream, Vec::new())
+    }
+
+    /// Notes an operation that this side opened.
+    fn opened(
+        &mut self,
+        connection: ConnectionKey,
+        stream: StreamId,
+        args: Vec<u8>,
+    ) -> Result<StreamId, Error> {
+        let now = self.clock.now();
+        let link = self.links.get_mut(&connection);
+        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
         // An empty write opens the stream, so that the next call finds one fewer left.
         link.quic.stream_send(stream.get(), &[], false)?;
-        link.opened(stream, args);
+        link.opened(stream, args, now);
         self.stirred.insert(connection);
         Ok(stream)
     }

@@ -2,8 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use std::time::Duration;
+
+use aire_proto::budget::{Cap, Charge, ChargeError, CurrencyMismatch, Dimension};
 use aire_proto::wire::{Budget, MAX_SEND_PAYLOAD};
 use aire_proto::{CancelReason, ErrorCode, StreamId};
+
+use super::tables::SharedLedger;
+use super::unix_now;
 
 /// Something to send on an operation.
 #[derive(Debug)]
@@ -15,6 +21,16 @@ pub(super) enum Queued {
         announced: bool,
     },
     Budget(Budget),
+    Delegate {
+        target: String,
+        target_did: String,
+        sub_op: u64,
+    },
+    Resumable {
+        ttl_secs: u64,
+        token: Vec<u8>,
+        last_seq: u64,
+    },
     Finish,
     Fail {
         code: ErrorCode,
@@ -33,12 +49,22 @@ pub(super) enum Urgent {
     Abort(ErrorCode),
 }
 
+/// News about an operation's budget, for the protocol's timers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stall {
+    Out { what: Dimension, patience: Duration },
+    Over,
+}
+
 /// One operation's stream, besides what the protocol knows of it.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) queue: VecDeque<Queued>,
     pub(super) queued_bytes: usize,
     pub(super) urgent: Option<Urgent>,
+    pub(super) stall: Option<Stall>,
+    /// What the operation may spend.
+    pub(super) ledger: SharedLedger,
     /// The application reads nothing for now.
     pub(super) paused: bool,
     /// Bytes that the transport handed over and nobody could take yet.
@@ -162,6 +188,101 @@ impl Calls<'_> {
             return Ok(());
         }
         entry.queue.push_back(Queued::Budget(budget));
+        Ok(())
+    }
+
+    /// What an operation may spend, and has spent: to be shared with whoever works on it. `None`
+    /// when the operation is over.
+    #[must_use]
+    pub fn ledger(&self, stream: StreamId) -> Option<SharedLedger> {
+        self.streams.get(&stream).map(|entry| entry.ledger.clone())
+    }
+
+    /// Spends from an operation's budget: call it before the work is done (`BUD-6`).
+    ///
+    /// # Errors
+    /// [`ChargeError`]: nothing was spent. End the operation then, or let it wait with
+    /// [`out_of_budget`](Self::out_of_budget).
+    pub fn charge(&mut self, stream: StreamId, charge: &Charge) -> Result<(), ChargeError> {
+        let now = unix_now();
+        self.ledger(stream).map_or(Ok(()), |ledger| {
+            ledger.work(|ledger| ledger.charge(charge, now))
+        })
+    }
+
+    /// Limits an operation by local policy, whatever its peer claims (`BUD-10`). Best called as
+    /// soon as it is [`Invoked`](aire_proto::Event::Invoked).
+    ///
+    /// # Errors
+    /// [`CurrencyMismatch`]: the peer's budget is in another currency already.
+    pub fn cap(&mut self, stream: StreamId, cap: &Cap) -> Result<(), CurrencyMismatch> {
+        let now = unix_now();
+        self.ledger(stream)
+            .map_or(Ok(()), |ledger| ledger.work(|ledger| ledger.cap(cap, now)))
+    }
+
+    /// An operation cannot go on within its budget: it waits for a top-up, no longer than
+    /// `patience`, and ends then; with no patience it ends at once (`BUD-7`, `BUD-8`).
+    ///
+    /// # Errors
+    /// [`QueueError::Ended`].
+    pub fn out_of_budget(
+        &mut self,
+        stream: StreamId,
+        what: Dimension,
+        patience: Duration,
+    ) -> Result<(), QueueError> {
+        self.open(stream)?.stall = Some(Stall::Out { what, patience });
+        Ok(())
+    }
+
+    /// The operation goes on within its budget after all.
+    ///
+    /// # Errors
+    /// [`QueueError::Ended`].
+    pub fn within_budget(&mut self, stream: StreamId) -> Result<(), QueueError> {
+        self.open(stream)?.stall = Some(Stall::Over);
+        Ok(())
+    }
+
+    /// Tells the initiator where the operation is handed on to (`GAP-7`): an `aire://` URI, the
+    /// DID there where it is known, and the operation's id on that connection, 0 when unknown.
+    /// Peers under minor 3 are told nothing (`GAP-13`).
+    ///
+    /// # Errors
+    /// [`QueueError::Ended`].
+    pub fn send_delegate(
+        &mut self,
+        stream: StreamId,
+        target: impl Into<String>,
+        target_did: impl Into<String>,
+        sub_op: u64,
+    ) -> Result<(), QueueError> {
+        self.open(stream)?.queue.push_back(Queued::Delegate {
+            target: target.into(),
+            target_did: target_did.into(),
+            sub_op,
+        });
+        Ok(())
+    }
+
+    /// Tells the initiator how the operation can be resumed (`RES-2`). Does nothing where
+    /// `aire.resumable/1` is not active.
+    ///
+    /// # Errors
+    /// [`QueueError::Ended`].
+    pub fn send_resumable(
+        &mut self,
+        stream: StreamId,
+        ttl_secs: u64,
+        token: Vec<u8>,
+        last_seq: u64,
+    ) -> Result<(), QueueError> {
+        self.open(stream)?.queue.push_back(Queued::Resumable {
+            ttl_secs,
+            token,
+            last_seq,
+        });
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use core::fmt;
 use super::Connection;
 use super::operation::{Operation, Outcome, Part, Side};
 use super::outgoing::{Fin, Refused};
+use crate::budget::ChargeError;
 use crate::code::{CancelReason, ErrorCode};
 use crate::id::{OpId, StreamId};
 use crate::storage::{Storage, Table};
@@ -12,7 +13,7 @@ use crate::time::Now;
 use crate::varint;
 use crate::wire::{
     Budget, Cancel, Delegate, EncodeError, ErrorFrame, FrameHeader, FrameType, InvokeTarget,
-    MAX_DETAIL_LEN, MAX_SEND_PAYLOAD, Payload, Resumable, Writer,
+    MAX_DETAIL_LEN, MAX_SEND_PAYLOAD, Payload, Resumable, Resume, Writer,
 };
 
 /// Why a call did nothing.
@@ -46,6 +47,8 @@ pub enum CallError {
     NotNegotiated,
     /// A number is over 2^62 - 1.
     NumberTooLarge,
+    /// The budget does not allow it (`BUD-6`).
+    Budget(ChargeError),
 }
 
 impl fmt::Display for CallError {
@@ -65,6 +68,7 @@ impl fmt::Display for CallError {
             Self::DetailTooLong => f.write_str("a cancel's detail is at most 1,024 bytes"),
             Self::NotNegotiated => f.write_str("the peer does not know this frame"),
             Self::NumberTooLarge => f.write_str("a number is over 2^62 - 1"),
+            Self::Budget(error) => error.fmt(f),
         }
     }
 }
@@ -108,8 +112,7 @@ impl<S: Storage> Connection<S> {
         args_len: usize,
     ) -> Result<StreamId, CallError> {
         self.may_open()?;
-        let stream = self.next_stream.ok_or(CallError::TooManyOperations)?;
-        let op = OpId::new(stream.get()).ok_or(CallError::TooManyOperations)?;
+        let (stream, op) = self.next_operation()?;
         let target = InvokeTarget { agent, operation };
         let target_len = target.encoded_len().map_err(Refused::Encoding)?;
         let args_len = args_len as u64;
@@ -120,12 +123,61 @@ impl<S: Storage> Connection<S> {
         let mut opened = Operation::new(op, Part::Initiator);
         let header = FrameHeader::new(FrameType::Invoke, op.get(), payload_len);
         opened.outgoing.announce(header, &target, args_len)?;
+        self.add_opened(stream, opened)?;
+        Ok(stream)
+    }
+
+    /// The stream and the id of the next operation that this side opens.
+    fn next_operation(&self) -> Result<(StreamId, OpId), CallError> {
+        let stream = self.next_stream.ok_or(CallError::TooManyOperations)?;
+        let op = OpId::new(stream.get()).ok_or(CallError::TooManyOperations)?;
+        Ok((stream, op))
+    }
+
+    fn add_opened(
+        &mut self,
+        stream: StreamId,
+        opened: Operation<S::Outbox>,
+    ) -> Result<(), CallError> {
         self.operations
             .insert(stream, opened)
             .map_err(|_| CallError::TooManyOperations)?;
         self.next_stream = stream.next();
         self.settle(stream);
+        Ok(())
+    }
+
+    /// Goes on with an operation of a lost connection: RESUME with its latest token, and the
+    /// number of STREAM frames that were received whole. The responder sends what follows them.
+    /// Ask the transport first whether the peer allows another stream.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was opened.
+    pub fn resume(&mut self, token: &[u8], last_recv: u64) -> Result<StreamId, CallError> {
+        self.may_open()?;
+        if !self
+            .agreement
+            .is_some_and(|agreed| agreed.active.resumable())
+        {
+            return Err(CallError::NotNegotiated);
+        }
+        let (stream, op) = self.next_operation()?;
+        let mut opened = Operation::new(op, Part::Initiator);
+        opened.sequence = last_recv;
+        let resume = Resume { token, last_recv };
+        opened.outgoing.push(op.get(), &resume)?;
+        self.add_opened(stream, opened)?;
         Ok(stream)
+    }
+
+    /// How many STREAM frames of the responder there were so far: sent, on its own side; received
+    /// whole, on the initiator's. Counted from 1, over all connections of the operation
+    /// (`RES-4`).
+    #[must_use]
+    pub fn sequence(&self, stream: StreamId) -> Option<u64> {
+        self.operations
+            .get(stream)
+            .map(|operation| operation.sequence)
     }
 
     /// Whether an operation may be opened now.
@@ -157,6 +209,9 @@ impl<S: Storage> Connection<S> {
         let operation = self.sending(stream)?;
         let header = FrameHeader::new(FrameType::Stream, operation.id.get(), len);
         operation.outgoing.announce(header, &Nothing, len)?;
+        if operation.part == Part::Responder {
+            operation.sequence = operation.sequence.saturating_add(1);
+        }
         self.settle(stream);
         Ok(())
     }
@@ -179,12 +234,21 @@ impl<S: Storage> Connection<S> {
         }
     }
 
-    /// Tells the peer what the operation may still spend (`BUD-4`).
+    /// Tells the peer what the operation may still spend, from when it hears it (`BUD-4`,
+    /// `BUD-5`). An initiator cancels the operation at the deadline that it sets here, should the
+    /// responder not have ended it by then.
     ///
     /// # Errors
     /// [`CallError`]; nothing was queued.
-    pub fn send_budget(&mut self, stream: StreamId, budget: &Budget) -> Result<(), CallError> {
-        self.send_frame(stream, budget, true)
+    pub fn send_budget(
+        &mut self,
+        stream: StreamId,
+        budget: &Budget,
+        now: Now,
+    ) -> Result<(), CallError> {
+        self.send_frame(stream, budget, true)?;
+        self.granted(stream, budget, now);
+        Ok(())
     }
 
     /// Tells the initiator where the operation was handed on to (`GAP-7`).
@@ -324,7 +388,7 @@ impl<S: Storage> Connection<S> {
     }
 
     /// The negotiated minor version; 0 before there is one.
-    fn minor(&self) -> u64 {
+    pub(super) fn minor(&self) -> u64 {
         self.agreement.map_or(0, |agreed| agreed.minor)
     }
 

@@ -1,9 +1,22 @@
 //! The limits and times of a connection.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::handshake::MAX_TIMESTAMP_WINDOW;
+use crate::identity::SignatureVerifier;
 use crate::wire::{MAX_SEND_PAYLOAD, MIN_ACCEPTED_PAYLOAD};
+
+/// Who checks the signatures of frames behind HELLO. Lives as long as the program, so that a
+/// configuration can be copied.
+#[derive(Clone, Copy)]
+pub struct Signatures(pub &'static (dyn SignatureVerifier + Sync));
+
+impl fmt::Debug for Signatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signatures(..)")
+    }
+}
 
 /// How a connection behaves. Start from [`Config::default`].
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +36,9 @@ pub struct Config {
     /// The most operations at a time, whoever opened them; 1,024 by default. Fixed storage may
     /// have room for fewer.
     pub max_operations: usize,
+    /// Checks signed CANCEL frames (`SIG-13`) and channel bindings (`GAP-21`): Ed25519 by default.
+    /// Without one, neither is ever good.
+    pub signatures: Option<Signatures>,
     /// Whether the application wants vendor frames of operations (`GAP-14`); no by default.
     pub vendor_frames: bool,
     /// Admits peers of minor version 0 and 1, which sign nothing (`GAP-11`). Whatever such a peer
@@ -39,6 +55,10 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             max_payload: MAX_SEND_PAYLOAD,
             max_operations: 1024,
+            #[cfg(feature = "ed25519")]
+            signatures: Some(Signatures(&crate::identity::Ed25519Verifier)),
+            #[cfg(not(feature = "ed25519"))]
+            signatures: None,
             vendor_frames: false,
             danger_accept_unsigned_peers: false,
         }

@@ -2,6 +2,7 @@
 
 use super::incoming::Incoming;
 use super::outgoing::{Fin, Outgoing};
+use super::signed::Channel;
 use super::{CloseReason, Connection};
 use crate::code::ErrorCode;
 use crate::handshake::{self, HandshakeError, Local, Rules, Verifier, write_hello};
@@ -20,7 +21,9 @@ pub(super) enum HelloState {
     Received,
     /// It waits for its key.
     KeyAwaited,
-    /// It was good.
+    /// It was good; the proof that binds it to the connection is still to come.
+    BindingAwaited,
+    /// All is good.
     Accepted,
 }
 
@@ -30,6 +33,8 @@ pub(super) struct Control<B> {
     pub(super) incoming: Incoming,
     pub(super) outgoing: Outgoing<B>,
     pub(super) hello: HelloState,
+    /// What our binding and the peer's are about.
+    pub(super) channel: Option<Channel>,
     /// Our HELLO is queued or sent.
     pub(super) started: bool,
     /// Our HELLO is with the transport, so that other streams may speak (`HS-2`).
@@ -47,6 +52,7 @@ impl<B: Buffer> Control<B> {
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             hello: HelloState::Awaited,
+            channel: None,
             started: false,
             said_hello: false,
             opened: role == Role::Client,
@@ -97,6 +103,9 @@ impl CloseReason {
 pub enum Authenticated {
     /// It is good: operations may be opened.
     Connected,
+    /// It is good, and its proof of the channel is awaited:
+    /// [`Event::ChannelBound`](super::Event::ChannelBound) says when operations may be opened.
+    BindingAwaited,
     /// Its key must be fetched: see [`Connection::awaited_key`].
     KeyAwaited,
 }
@@ -171,14 +180,16 @@ impl<S: Storage> Connection<S> {
         verifier: &mut Verifier<'_>,
         now: Now,
     ) -> Result<Authenticated, HandshakeError> {
-        if self.control.hello == HelloState::Accepted {
-            return Ok(Authenticated::Connected);
+        match self.control.hello {
+            HelloState::Accepted => return Ok(Authenticated::Connected),
+            HelloState::BindingAwaited => return Ok(Authenticated::BindingAwaited),
+            HelloState::Awaited | HelloState::Received | HelloState::KeyAwaited => {}
         }
         // Asked before a HELLO came, or after the connection closed, there is none: half a HELLO
         // has not been judged.
         let payload = match self.control.hello {
             HelloState::Received | HelloState::KeyAwaited => self.scratches.get(StreamId::CONTROL),
-            HelloState::Awaited | HelloState::Accepted => None,
+            HelloState::Awaited | HelloState::BindingAwaited | HelloState::Accepted => None,
         };
         let payload = payload.map(Buffer::as_slice).unwrap_or_default();
         let window = self.config.timestamp_window;
@@ -204,7 +215,14 @@ impl<S: Storage> Connection<S> {
         self.control.hello = HelloState::Accepted;
         self.counters.trailing_hello_bytes = agreement.trailing as u64;
         self.agreement = Some(agreement);
-        Ok(Authenticated::Connected)
+        if !agreement.active.channel_binding() {
+            return Ok(Authenticated::Connected);
+        }
+        if let Err(error) = self.begin_binding(local, now) {
+            self.close_because(CloseReason::Handshake(error));
+            return Err(error);
+        }
+        Ok(Authenticated::BindingAwaited)
     }
 
     /// The rules that a HELLO's bytes are judged by.

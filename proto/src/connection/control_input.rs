@@ -5,6 +5,7 @@ use super::control::HelloState;
 use super::event::{Event, Input};
 use super::incoming::{Assembly, Mode, Source, assemble, skip};
 use super::input::{Found, Step};
+use super::signed::BINDING_FRAME;
 use super::{CloseReason, Connection};
 use crate::code::ErrorCode;
 use crate::handshake::{self, HandshakeError};
@@ -82,7 +83,9 @@ impl<S: Storage> Connection<S> {
             self.violation(ErrorCode::ProtocolViolation, rule);
             return Step::Rest;
         }
-        if matches!(frame, FrameType::Reserved(_) | FrameType::Vendor(_)) {
+        let binds = frame == FrameType::Vendor(BINDING_FRAME)
+            && self.control.hello == HelloState::BindingAwaited;
+        if matches!(frame, FrameType::Reserved(_) | FrameType::Vendor(_)) && !binds {
             self.count_skipped();
             self.control.incoming.mode = skip(header.payload_len);
             return Step::Again;
@@ -114,6 +117,7 @@ impl<S: Storage> Connection<S> {
         self.control.incoming.mode = Mode::Between;
         match frame {
             FrameType::Hello => self.hello(source, now),
+            FrameType::Vendor(_) => self.binding(source, now),
             FrameType::Goodbye => {
                 let again = core::mem::replace(&mut self.goodbye_received, true);
                 self.start_draining(now);

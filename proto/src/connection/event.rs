@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::operation::{Outcome, Side};
+use crate::budget::CurrencyMismatch;
 use crate::code::ErrorCode;
 use crate::handshake::HandshakeError;
 use crate::id::{OpId, StreamId};
@@ -82,6 +83,9 @@ pub enum Event<'a> {
     /// The peer's HELLO is here and passed the checks of its bytes. Answer with
     /// [`authenticate`](super::Connection::authenticate).
     HelloReceived,
+    /// The peer proved that its key sits at the other end of this very connection: operations may
+    /// be opened now (`GAP-21`).
+    ChannelBound,
     /// The peer opened an operation, and all names are here (`GAP-3`).
     Invoked {
         /// The operation.
@@ -121,12 +125,30 @@ pub enum Event<'a> {
         /// Why.
         cancel: Cancel<'a>,
     },
-    /// The peer says what the operation may still spend.
+    /// The peer wants an operation to end that this side has ended already: nothing is to be
+    /// answered (`CAN-6`), but what the operation was delegated to must hear of it (`CAN-8`).
+    /// Only responders hear it.
+    CancelledLate {
+        /// The operation.
+        stream: StreamId,
+        /// Why.
+        cancel: Cancel<'a>,
+    },
+    /// The peer says what the operation may still spend: its ledger has it already (`BUD-5`). Or
+    /// it reports what was spent: see [`Budget::is_report`].
     Budget {
         /// The operation.
         stream: StreamId,
         /// How much.
         budget: Budget,
+    },
+    /// The peer's budget is in another currency than the operation is counted in: the operation
+    /// ends, as nothing is ever converted. [`Event::Ended`] follows.
+    BudgetRefused {
+        /// The operation.
+        stream: StreamId,
+        /// What did not match.
+        mismatch: CurrencyMismatch,
     },
     /// The responder handed the operation on; it stays on the path.
     Delegated {

@@ -27,6 +27,8 @@ pub(super) enum Found<'i> {
         source: Source<'i>,
         op: OpId,
     },
+    /// A CANCEL that changes nothing here any more.
+    Late { source: Source<'i> },
 }
 
 /// One step through the input.
@@ -78,7 +80,9 @@ impl<S: Storage> Connection<S> {
     fn tell<'a, 'i: 'a>(&'a mut self, stream: StreamId, found: Found<'i>) -> Option<Event<'a>> {
         let source = match found {
             Found::Ready(event) => return Some(event),
-            Found::Target { source, .. } | Found::Frame { source, .. } => source,
+            Found::Target { source, .. }
+            | Found::Frame { source, .. }
+            | Found::Late { source } => source,
         };
         let bytes = match source {
             Source::Input(bytes) => bytes,
@@ -100,6 +104,10 @@ impl<S: Storage> Connection<S> {
                 _ => None,
             },
             Found::Frame { frame, op, .. } => frame_event(stream, op, frame, bytes).ok(),
+            Found::Late { .. } => {
+                let cancel = Cancel::decode(bytes).ok()?;
+                Some(Event::CancelledLate { stream, cancel })
+            }
         }
     }
 
@@ -141,6 +149,7 @@ impl<S: Storage> Connection<S> {
                 Some(Piece::Payload { bytes, remaining }) => {
                     if remaining == 0 {
                         operation.incoming.mode = Mode::Between;
+                        operation.count_received(mode);
                     }
                     pass_on(stream, mode, bytes, remaining)
                 }
@@ -219,7 +228,10 @@ impl<S: Storage> Connection<S> {
             return Step::Again;
         }
         match mode {
-            Mode::Stream => pass_on(stream, mode, &[], 0),
+            Mode::Stream => {
+                operation.count_received(mode);
+                pass_on(stream, mode, &[], 0)
+            }
             Mode::Names => {
                 self.malformed(stream, now);
                 Step::Again
@@ -347,26 +359,46 @@ impl<S: Storage> Connection<S> {
         source: Source<'i>,
         now: Now,
     ) -> Step<'i> {
-        let noted = self
-            .bytes_of(stream, source)
+        let bytes = self.bytes_of(stream, source);
+        let noted = bytes
             .ok_or(Malformed::Truncated)
             .and_then(|bytes| Note::of(frame, bytes));
+        let signed_well = match (&noted, bytes) {
+            (Ok(Note::Cancel(_)), Some(bytes)) => self.check_cancel(bytes, now.unix),
+            _ => Ok(()),
+        };
         let Some(operation) = self.operations.get_mut(stream) else {
             return Step::Rest;
         };
         operation.incoming.mode = Mode::Between;
+        let op = operation.id;
         if operation.has_ended_sending() {
-            // We ended while it was still coming in: too late, as if it began now (CAN-6).
-            self.drop_scratch(stream, source);
+            // We ended before it was here: too late (CAN-6).
+            let tells = operation.part == Part::Responder;
             self.count_skipped();
+            if tells && matches!(noted, Ok(Note::Cancel(_))) {
+                return Step::Found(Found::Late { source });
+            }
+            self.drop_scratch(stream, source);
             return Step::Again;
         }
-        let op = operation.id;
+        if let Err(code) = signed_well {
+            self.drop_scratch(stream, source);
+            self.refuse_input(stream, code, now);
+            return Step::Again;
+        }
         match noted {
             Err(_) => {
                 self.drop_scratch(stream, source);
                 self.malformed(stream, now);
                 return Step::Again;
+            }
+            Ok(Note::Budget(budget)) => {
+                if let Err(mismatch) = self.take_budget(stream, &budget, now) {
+                    self.drop_scratch(stream, source);
+                    let refused = Event::BudgetRefused { stream, mismatch };
+                    return Step::Found(Found::Ready(refused));
+                }
             }
             Ok(Note::Cancel(reason)) => {
                 if operation.ended_by.is_some() {
@@ -383,9 +415,10 @@ impl<S: Storage> Connection<S> {
                 self.end_sending(stream);
                 self.set_deadline(stream, now);
             }
-            Ok(Note::Resume) => {
+            Ok(Note::Resume { last_recv }) => {
                 operation.receiving = Receiving::Open;
                 operation.told_ended = false;
+                operation.sequence = last_recv;
             }
             Ok(Note::Other) => {}
         }
@@ -529,7 +562,8 @@ impl<S: Storage> Connection<S> {
 enum Note {
     Cancel(CancelReason),
     Error(ErrorCode),
-    Resume,
+    Budget(Budget),
+    Resume { last_recv: u64 },
     Other,
 }
 
@@ -538,10 +572,12 @@ impl Note {
         Ok(match frame {
             FrameType::Cancel => Self::Cancel(Cancel::decode(payload)?.reason),
             FrameType::Error => Self::Error(ErrorFrame::decode(payload)?.code),
-            FrameType::Budget => Budget::decode(payload).map(|_| Self::Other)?,
+            FrameType::Budget => Self::Budget(Budget::decode(payload)?),
             FrameType::Delegate => Delegate::decode(payload).map(|_| Self::Other)?,
             FrameType::Resumable => Resumable::decode(payload).map(|_| Self::Other)?,
-            FrameType::Resume => Resume::decode(payload).map(|_| Self::Resume)?,
+            FrameType::Resume => Self::Resume {
+                last_recv: Resume::decode(payload)?.last_recv,
+            },
             _ => Self::Other,
         })
     }

@@ -13,16 +13,20 @@ mod input;
 mod operation;
 mod outgoing;
 mod output;
+mod signed;
+mod spending;
 mod timer;
 
 pub use calls::CallError;
-pub use config::Config;
+pub use config::{Config, Signatures};
 pub use control::Authenticated;
 pub use event::{CloseReason, Event, Input};
 pub use operation::{Operation, Outcome, Side};
 pub use output::Transmit;
+pub use signed::EXPORTER_LEN;
+pub use spending::Stall;
 
-use control::Control;
+use control::{Control, HelloState};
 
 use crate::code::ErrorCode;
 use crate::handshake::Agreement;
@@ -41,6 +45,10 @@ pub struct Counters {
     pub trailing_hello_bytes: u64,
     /// Operations refused for want of room, or because of a GOODBYE.
     pub refused_operations: u64,
+    /// How often a producer had to wait for its budget (`BUD-9`).
+    pub budget_stalls: u64,
+    /// How often the transport took less than it was offered (`BUD-9`).
+    pub transport_stalls: u64,
 }
 
 /// One end of an AIRE connection. See the [crate's first page](crate) for how to drive it.
@@ -51,6 +59,7 @@ pub struct Connection<S: Storage> {
     agreement: Option<Agreement>,
     peer: S::Name,
     operations: S::Operations,
+    ledgers: S::Ledgers,
     scratches: S::Scratches,
     /// The scratch that the last event borrowed, to be given back.
     spent_scratch: Option<StreamId>,
@@ -84,6 +93,7 @@ impl<S: Storage> Connection<S> {
             agreement: None,
             peer: S::Name::default(),
             operations: S::Operations::default(),
+            ledgers: S::Ledgers::default(),
             scratches: S::Scratches::default(),
             spent_scratch: None,
             send_line: S::Queue::default(),
@@ -125,7 +135,7 @@ impl<S: Storage> Connection<S> {
     /// connection not over (`HS-9`, `GAP-12`).
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        self.agreement.is_some() && self.closed.is_none()
+        matches!(self.control.hello, HelloState::Accepted) && self.closed.is_none()
     }
 
     /// Whether the connection is over. Events and transmissions may be left.
@@ -216,6 +226,7 @@ impl<S: Storage> Connection<S> {
                 self.unusual_ids = self.unusual_ids.saturating_sub(1);
             }
             self.operations.remove(stream);
+            self.ledgers.remove(stream);
             self.scratches.remove(stream);
             self.close_when_drained();
         }

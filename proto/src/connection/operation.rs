@@ -9,11 +9,11 @@
 //!   finished ◀─────────── FIN | ERROR FIN   terminal
 //! ```
 
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Mode};
 use super::outgoing::{Fin, Outgoing};
 use crate::code::{CancelReason, ErrorCode};
 use crate::id::OpId;
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
 use crate::wire::FrameType;
 
 /// One of the two ends.
@@ -77,6 +77,14 @@ pub struct Operation<B> {
     pub(super) ended_by: Option<(Outcome, Side)>,
     /// A cancel is waiting for its answer, a terminal frame for its FIN.
     pub(super) deadline: Option<Instant>,
+    /// STREAM frames from the responder so far, sent or received (`RES-4`).
+    pub(super) sequence: u64,
+    /// The deadline of the last BUDGET that we sent; the end of time when it had none.
+    pub(super) granted_deadline: UnixMillis,
+    /// It is out of budget, and waits until `deadline` for more (`BUD-8`).
+    pub(super) stalled: bool,
+    /// The peer is to be told what was spent.
+    pub(super) owes_report: bool,
     /// Application code of a RESET_STREAM that the transport is to be told.
     pub(super) reset: Option<u64>,
     /// Application code of a STOP_SENDING that the transport is to be told.
@@ -116,6 +124,10 @@ impl<B: Default> Operation<B> {
             },
             ended_by: None,
             deadline: None,
+            sequence: 0,
+            granted_deadline: UnixMillis(i64::MAX),
+            stalled: false,
+            owes_report: false,
             reset: None,
             stop: None,
             in_send_line: false,
@@ -152,6 +164,14 @@ impl<B> Operation<B> {
             F::Invoke | F::Resume => Violation,
             F::Reserved(_) => Skip,
             F::Vendor(_) if !vendor => Skip,
+            // It changes nothing here, but may have to be passed on (CAN-8).
+            F::Cancel
+                if self.part == Responder
+                    && self.receiving == Receiving::Open
+                    && self.has_ended_sending() =>
+            {
+                Take
+            }
             // After either side's terminal frame nothing more can matter (CAN-6).
             _ if self.receiving != Receiving::Open || self.has_ended_sending() => Skip,
             _ => Take,
@@ -174,6 +194,13 @@ impl<B> Operation<B> {
     /// what the peer then does to the stream cancels nothing.
     pub(super) fn has_answered(&self) -> bool {
         self.part == Part::Responder && self.outgoing.fin == Fin::Sent
+    }
+
+    /// Notes that a frame came whole: the responder's STREAM frames are counted (`RES-4`).
+    pub(super) fn count_received(&mut self, mode: Mode) {
+        if mode == Mode::Stream && self.part == Part::Initiator {
+            self.sequence = self.sequence.saturating_add(1);
+        }
     }
 
     /// Notes why the operation ends; the first reason stays.
@@ -208,3 +235,9 @@ impl<B> Operation<B> {
             && self.stop.is_none()
     }
 }
+
+/// An operation on a small device, with an outbox of 64 bytes, costs less than this much memory.
+const _: () = {
+    type Small = Operation<heapless::Vec<u8, 64, u16>>;
+    assert!(core::mem::size_of::<Small>() < 256);
+};

@@ -25,13 +25,14 @@ pub(super) enum Fin {
 #[derive(Debug, Default)]
 pub(super) struct Outgoing<B> {
     bytes: B,
-    /// How much of `bytes` is with the transport.
-    sent: usize,
+    /// How much of `bytes` is with the transport. The numbers are small, and an operation counts
+    /// every byte.
+    sent: u32,
     /// Where in `bytes` the application's payload belongs, while there is one.
-    payload_at: usize,
+    payload_at: u32,
     /// How long the application's payload is, and how much of it is still to go.
-    payload_len: u64,
-    payload_left: u64,
+    payload_len: u32,
+    payload_left: u32,
     pub(super) fin: Fin,
     /// The transport took less than it was offered.
     pub(super) blocked: bool,
@@ -91,9 +92,9 @@ impl<B: Buffer> Outgoing<B> {
             head.copy_from_slice(envelope.get(..envelope_len).unwrap_or_default());
             front.encode(body).map_err(Refused::Encoding)?;
         }
-        self.payload_at = before.saturating_add(needed);
-        self.payload_len = payload_len;
-        self.payload_left = payload_len;
+        self.payload_at = small(before.saturating_add(needed));
+        self.payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        self.payload_left = self.payload_len;
         Ok(())
     }
 
@@ -104,7 +105,7 @@ impl<B: Buffer> Outgoing<B> {
         write: impl FnOnce(&mut B) -> Result<usize, EncodeError>,
     ) -> Result<(), EncodeError> {
         self.bytes.truncate(0);
-        self.sent = write(&mut self.bytes)?;
+        self.sent = small(write(&mut self.bytes)?);
         Ok(())
     }
 
@@ -121,7 +122,7 @@ impl<B: Buffer> Outgoing<B> {
 
     /// Whether no byte is left for the transport.
     fn is_drained(&self) -> bool {
-        self.payload_left == 0 && self.sent == self.bytes.as_slice().len()
+        self.payload_left == 0 && self.sent as usize == self.bytes.as_slice().len()
     }
 
     /// Whether the transport could be offered something now.
@@ -133,12 +134,15 @@ impl<B: Buffer> Outgoing<B> {
         let bytes = self.bytes.as_slice();
         let (cut, payload) = if self.payload_left > 0 {
             let begun = self.payload_len.saturating_sub(self.payload_left);
-            (self.payload_at, begun..self.payload_len)
+            let payload = u64::from(begun)..u64::from(self.payload_len);
+            (self.payload_at as usize, payload)
         } else {
             (bytes.len(), 0..0)
         };
         Next {
-            head: bytes.get(self.sent.min(cut)..cut).unwrap_or_default(),
+            head: bytes
+                .get((self.sent as usize).min(cut)..cut)
+                .unwrap_or_default(),
             payload,
             tail: bytes.get(cut..).unwrap_or_default(),
             fin: self.fin == Fin::Queued,
@@ -159,9 +163,10 @@ impl<B: Buffer> Outgoing<B> {
         let of_head = count.min(head);
         let of_payload = count.saturating_sub(head).min(payload);
         let of_tail = count.saturating_sub(head).saturating_sub(payload);
+        let of_payload = u32::try_from(of_payload).unwrap_or(u32::MAX);
         self.payload_left = self.payload_left.saturating_sub(of_payload);
-        let of_bytes = usize::try_from(of_head.saturating_add(of_tail)).unwrap_or(usize::MAX);
-        let len = self.bytes.as_slice().len();
+        let of_bytes = u32::try_from(of_head.saturating_add(of_tail)).unwrap_or(u32::MAX);
+        let len = small(self.bytes.as_slice().len());
         self.sent = self.sent.saturating_add(of_bytes).min(len);
         self.blocked = count < total;
         if self.is_drained() {
@@ -185,4 +190,9 @@ impl<B: Buffer> Outgoing<B> {
         self.blocked = false;
         self.fin = Fin::Sent;
     }
+}
+
+/// An outbox is far smaller than 4 GiB.
+fn small(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }

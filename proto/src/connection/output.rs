@@ -123,7 +123,11 @@ impl<S: Storage> Connection<S> {
             return true;
         };
         operation.outgoing.took(count as u64, fin);
+        if operation.outgoing.blocked {
+            self.counters.transport_stalls = self.counters.transport_stalls.saturating_add(1);
+        }
         let payload_done = operation.outgoing.payload_done();
+        let owes_report = operation.owes_report;
         let finished = operation.outgoing.fin == Fin::Sent;
         let awaits_peer = operation.receiving != Receiving::Finished;
         if finished && !awaits_peer {
@@ -133,6 +137,9 @@ impl<S: Storage> Connection<S> {
             self.set_deadline(stream, now);
         }
         self.settle(stream);
+        if owes_report {
+            self.report(stream);
+        }
         payload_done
     }
 
@@ -146,14 +153,6 @@ impl<S: Storage> Connection<S> {
         }
     }
 
-    /// Whether the transport takes nothing more on `stream` for now: QUIC's flow control, or its
-    /// congestion control, is the one that stalls (`BUD-9`).
-    #[must_use]
-    pub fn is_blocked(&self, stream: StreamId) -> bool {
-        self.operations
-            .get(stream)
-            .is_some_and(|operation| operation.outgoing.blocked)
-    }
 }
 
 impl CloseReason {

@@ -29,7 +29,7 @@ impl<S: Storage> Connection<S> {
             return;
         }
         self.earliest = None;
-        if self.agreement.is_none() {
+        if !self.is_open() {
             let deadline = self.control.handshake_deadline;
             if deadline <= now.instant {
                 self.close_because(CloseReason::HandshakeTimeout);
@@ -47,6 +47,7 @@ impl<S: Storage> Connection<S> {
         let mut last = None;
         while let Some(stream) = self.operations.after(last) {
             last = Some(stream);
+            self.check_budget_deadline(stream, now);
             match self.operations.get(stream).and_then(|op| op.deadline) {
                 Some(deadline) if deadline <= now.instant => self.expire(stream, now),
                 Some(deadline) => self.due(deadline),
@@ -65,7 +66,9 @@ impl<S: Storage> Connection<S> {
             operation.ended_by,
             Some((Outcome::Cancelled(_), Side::Peer))
         );
-        if unanswered_cancel && operation.outgoing.fin == Fin::Open {
+        if operation.stalled && operation.ended_by.is_none() {
+            self.end_over_budget(stream, ErrorCode::BudgetExceeded, now);
+        } else if unanswered_cancel && operation.outgoing.fin == Fin::Open {
             // The application did not end it in time, so we do (CAN-5).
             self.fail_or_reset(stream, ErrorCode::Cancelled, now);
         } else {

@@ -3,6 +3,7 @@
 use heapless::{Deque, LinearMap, Vec};
 
 use super::{Buffer, Queue, Storage, Table};
+use crate::budget::Ledger;
 use crate::connection::Operation;
 use crate::id::StreamId;
 
@@ -27,6 +28,8 @@ impl<const OPS: usize, const OUTBOX: usize, const SCRATCHES: usize, const SCRATC
     type Scratch = Vec<u8, SCRATCH>;
     type Name = Vec<u8, 256, u16>;
     type Operations = LinearMap<StreamId, Operation<Self::Outbox>, OPS>;
+    type Ledger = Ledger;
+    type Ledgers = LinearMap<StreamId, Ledger, OPS>;
     type Scratches = LinearMap<StreamId, Self::Scratch, SCRATCHES>;
     type Queue = Deque<StreamId, OPS>;
 }

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::{Buffer, Queue, Storage, Table};
+use crate::budget::Ledger;
 use crate::connection::Operation;
 use crate::id::StreamId;
 
@@ -17,6 +18,8 @@ impl Storage for Growing {
     type Scratch = BoundedVec<{ 64 * 1024 }>;
     type Name = BoundedVec<2048>;
     type Operations = BTreeMap<StreamId, Operation<Self::Outbox>>;
+    type Ledger = Ledger;
+    type Ledgers = BTreeMap<StreamId, Ledger>;
     type Scratches = BTreeMap<StreamId, Self::Scratch>;
     type Queue = VecDeque<StreamId>;
 }

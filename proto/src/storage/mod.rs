@@ -10,6 +10,7 @@ pub use fixed::Fixed;
 #[cfg(feature = "alloc")]
 pub use growing::{BoundedVec, Growing};
 
+use crate::budget::Ledger;
 use crate::connection::Operation;
 use crate::id::StreamId;
 
@@ -74,6 +75,18 @@ pub trait Queue: Default {
     fn pop(&mut self) -> Option<StreamId>;
 }
 
+/// Where an operation's ledger lives: in the table, or shared with the thread that spends from it.
+pub trait LedgerCell: Default {
+    /// Works on the ledger.
+    fn with<R>(&mut self, work: impl FnOnce(&mut Ledger) -> R) -> R;
+}
+
+impl LedgerCell for Ledger {
+    fn with<R>(&mut self, work: impl FnOnce(&mut Ledger) -> R) -> R {
+        work(self)
+    }
+}
+
 /// The tables and buffers of one connection.
 pub trait Storage {
     /// What waits to be sent on an operation besides STREAM payloads: envelopes and control
@@ -85,6 +98,10 @@ pub trait Storage {
     type Name: Buffer;
     /// The live operations.
     type Operations: Table<Operation<Self::Outbox>>;
+    /// One operation's ledger.
+    type Ledger: LedgerCell;
+    /// The ledgers of operations that have a budget.
+    type Ledgers: Table<Self::Ledger>;
     /// The control frames that are arriving in pieces, one per stream.
     type Scratches: Table<Self::Scratch>;
     /// Operations that have something to say.

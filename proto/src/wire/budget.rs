@@ -10,6 +10,9 @@ const TOKENS: u8 = 0x01;
 const COST: u8 = 0x02;
 const CURRENCY: u8 = 0x03;
 const DEADLINE: u8 = 0x04;
+/// Ours: what was spent so far. Other implementations skip them (`BUD-1`).
+const TOKENS_SPENT: u8 = 0x81;
+const COST_SPENT: u8 = 0x82;
 
 /// An ISO 4217 code: three ASCII letters, kept as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +30,12 @@ impl Currency {
             .iter()
             .all(u8::is_ascii_alphabetic)
             .then_some(Self(letters))
+    }
+
+    /// Whether both are the same currency, in letters of either case.
+    #[must_use]
+    pub const fn matches(&self, other: Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
     }
 
     /// The three letters.
@@ -55,9 +64,21 @@ pub struct Budget {
     pub currency: Option<Currency>,
     /// The moment at which work must have ended.
     pub deadline: Option<UnixMillis>,
+    /// Tokens that the responder has spent so far. With this or the next field the frame is a
+    /// report: it informs the initiator, and limits nobody. A field of ours (0x81).
+    pub tokens_spent: Option<u64>,
+    /// Millionths of the currency's unit that the responder has spent so far. A field of ours
+    /// (0x82).
+    pub cost_microunits_spent: Option<u64>,
 }
 
 impl Budget {
+    /// Whether this reports what was spent, rather than sets what may be.
+    #[must_use]
+    pub const fn is_report(&self) -> bool {
+        self.tokens_spent.is_some() || self.cost_microunits_spent.is_some()
+    }
+
     /// Reads a payload; unknown fields are skipped.
     ///
     /// # Errors
@@ -96,6 +117,8 @@ impl Budget {
                 let bytes = value.try_into().map_err(|_| Malformed::BudgetValueLength)?;
                 self.deadline = Some(UnixMillis(i64::from_be_bytes(bytes)));
             }
+            TOKENS_SPENT => self.tokens_spent = Some(whole_varint(value)?),
+            COST_SPENT => self.cost_microunits_spent = Some(whole_varint(value)?),
             _ => {}
         }
         Ok(())
@@ -120,15 +143,12 @@ impl Payload for Budget {
             self.cost_microunits.is_some(),
             self.currency.is_some(),
             self.deadline.is_some(),
+            self.tokens_spent.is_some(),
+            self.cost_microunits_spent.is_some(),
         ];
         out.varint(entries.iter().filter(|present| **present).count() as u64);
-        for (field, number) in [(TOKENS, self.tokens), (COST, self.cost_microunits)] {
-            if let Some(number) = number {
-                out.u8(field);
-                out.varint(varint::encoded_len(number).unwrap_or(0) as u64);
-                out.varint(number);
-            }
-        }
+        write_number(out, TOKENS, self.tokens);
+        write_number(out, COST, self.cost_microunits);
         if let Some(currency) = &self.currency {
             out.u8(CURRENCY);
             out.prefixed(currency.letters());
@@ -137,5 +157,15 @@ impl Payload for Budget {
             out.u8(DEADLINE);
             out.prefixed(&deadline.0.to_be_bytes());
         }
+        write_number(out, TOKENS_SPENT, self.tokens_spent);
+        write_number(out, COST_SPENT, self.cost_microunits_spent);
+    }
+}
+
+fn write_number(out: &mut Writer<'_>, field: u8, number: Option<u64>) {
+    if let Some(number) = number {
+        out.u8(field);
+        out.varint(varint::encoded_len(number).unwrap_or(0) as u64);
+        out.varint(number);
     }
 }

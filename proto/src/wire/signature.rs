@@ -38,6 +38,15 @@ impl<'a> SignatureBlock<'a> {
     /// Ed25519's number (`SIG-1`).
     pub const ED25519: u8 = 0x01;
 
+    /// Reads a payload that is a block alone. Bytes that follow it are a later version's, and
+    /// ignored.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`], [`Malformed::NotUtf8`].
+    pub fn decode(payload: &'a [u8]) -> Result<(Self, usize), Malformed> {
+        Self::read(payload, &mut Reader::new(payload))
+    }
+
     /// Reads a block. `payload` is the whole payload that `reader` reads from. Returns the block
     /// and how many bytes of `payload` the signature covers: inner payload, then AlgID to
     /// Timestamp.

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use aire_proto::StreamId;
 use aire_proto::connection::Operation;
 use aire_proto::storage::{BoundedVec, Storage};
+use aire_proto::{Ledger, StreamId};
 
 /// Tables that grow, buffers that do not.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ impl Storage for Bounded {
     type Scratch = BoundedVec<1024>;
     type Name = BoundedVec<256>;
     type Operations = BTreeMap<StreamId, Operation<Self::Outbox>>;
+    type Ledger = Ledger;
+    type Ledgers = BTreeMap<StreamId, Ledger>;
     type Scratches = BTreeMap<StreamId, Self::Scratch>;
     type Queue = VecDeque<StreamId>;
 }

@@ -41,6 +41,8 @@ pub struct Pipe {
 pub struct End<S: Storage> {
     pub connection: Connection<S>,
     pub signer: QuickSigner,
+    /// What the TLS session exports, when the identity is bound to it.
+    pub exporter: Option<[u8; 32]>,
     pub capabilities: Vec<Capability<'static>>,
     pub replay: FixedReplayGuard<64, 16>,
     pub resolver: Box<dyn KeyResolver>,
@@ -70,6 +72,7 @@ impl<S: Storage> End<S> {
         Self {
             connection: Connection::new(role, config, now),
             signer: QuickSigner::from_seed([seed; 32]),
+            exporter: None,
             capabilities: vec![Capability {
                 name: "aire.did-method.key/1",
                 version: 1,
@@ -93,6 +96,10 @@ impl<S: Storage> End<S> {
     pub fn start(&mut self, now: Now) {
         check_local(&self.capabilities).expect("the test's capabilities are good");
         self.nonce = self.nonce.wrapping_add(100);
+        if let Some(exporter) = &self.exporter {
+            let nonce = [self.nonce.wrapping_add(1); 16];
+            self.connection.bind_channel(exporter, &nonce);
+        }
         let local = Local {
             signer: &self.signer,
             capabilities: &self.capabilities,
@@ -114,6 +121,7 @@ impl<S: Storage> End<S> {
         };
         match self.connection.authenticate(&local, &mut verifier, now) {
             Ok(Authenticated::Connected) => self.log.push("connected".into()),
+            Ok(Authenticated::BindingAwaited) => self.log.push("binding awaited".into()),
             Ok(Authenticated::KeyAwaited) => {
                 let key = self.connection.awaited_key().expect("it says which");
                 self.log.push(format!("key awaited {key}"));
@@ -270,6 +278,11 @@ pub fn describe(event: Event<'_>) -> String {
     };
     match event {
         Event::HelloReceived => "hello".into(),
+        Event::ChannelBound => "channel bound".into(),
+        Event::CancelledLate { stream, cancel } => {
+            format!("{stream} cancelled late {}", cancel.reason)
+        }
+        Event::BudgetRefused { stream, mismatch } => format!("{stream} budget refused: {mismatch}"),
         Event::Invoked {
             stream,
             op,
@@ -292,6 +305,12 @@ pub fn describe(event: Event<'_>) -> String {
                 "{stream} cancelled {} {}",
                 cancel.reason,
                 text(cancel.detail.as_bytes())
+            )
+        }
+        Event::Budget { stream, budget } if budget.is_report() => {
+            format!(
+                "{stream} report {:?} spent, {:?} left",
+                budget.tokens_spent, budget.tokens
             )
         }
         Event::Budget { stream, budget } => format!("{stream} budget {:?}", budget.tokens),

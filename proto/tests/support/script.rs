@@ -292,6 +292,8 @@ pub fn budget(choices: &mut Choices<'_>) -> Budget {
         cost_microunits: (fields & 2 != 0).then_some(number),
         currency: None,
         deadline: (fields & 4 != 0).then_some(UnixMillis(-5)),
+        tokens_spent: (fields & 8 != 0).then_some(number),
+        cost_microunits_spent: (fields & 16 != 0).then_some(number),
     }
 }
 
@@ -324,7 +326,7 @@ fn call<S: Storage>(lone: &mut Lone<S>, on: StreamId, choices: &mut Choices<'_>)
             connection.abort(on, ErrorCode::from_wire(code));
             Ok(())
         }
-        9 => connection.send_budget(on, &budget(choices)),
+        9 => connection.send_budget(on, &budget(choices), now),
         10 => {
             let delegate = Delegate {
                 target: "aire://b",

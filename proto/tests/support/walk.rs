@@ -222,7 +222,7 @@ fn call<S: Storage>(
             connection.abort(on, ErrorCode::from_wire(code));
             Ok(())
         }
-        12 => connection.send_budget(on, &budget(choices)),
+        12 => connection.send_budget(on, &budget(choices), now),
         13 => {
             let resumable = Resumable {
                 ttl_secs: code,

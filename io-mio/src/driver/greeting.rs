@@ -1,0 +1,103 @@
+//! How a connection begins: QUIC is up, HELLO goes out and comes in, identities are bound to the
+//! channel.
+
+use aire_proto::ErrorCode;
+use aire_proto::Now;
+use aire_proto::connection::{Authenticated, Connection, EXPORTER_LEN};
+use aire_proto::handshake::Verifier;
+use aire_proto::identity::{Ed25519Verifier, PublicKey};
+use tracing::{debug, warn};
+
+use super::Event;
+use super::link::{Link, Shared, Tell};
+use super::outbox::Calls;
+
+impl Link {
+    /// The QUIC handshake is done: HELLO.
+    pub(super) fn start(&mut self, shared: &Shared, now: Now) -> bool {
+        let mut proto = Connection::new(self.role, shared.settings.protocol, now);
+        let (mut nonce, mut binding_nonce) = ([0; 16], [0; 16]);
+        let random = boring::rand::rand_bytes(&mut nonce)
+            .and_then(|()| boring::rand::rand_bytes(&mut binding_nonce));
+        // Without the value no identity is bound to the channel, which a peer that asks for it
+        // is told.
+        if let Some(exporter) = exporter(&mut self.quic) {
+            proto.bind_channel(&exporter, &binding_nonce);
+        }
+        let ready = random.is_ok() && proto.start(&shared.identity.local(), &nonce, now).is_ok();
+        if ready {
+            debug!("QUIC is up, saying HELLO");
+            self.proto = Some(proto);
+            self.handshake_deadline = None;
+            self.ping_interval = self.ping_interval(shared);
+        } else {
+            warn!("no HELLO could be made");
+            let _over = self.quic.close(true, ErrorCode::Refused.to_wire(), b"");
+        }
+        ready
+    }
+
+    /// Judges the peer's HELLO, with the key that was fetched for it where there is one.
+    pub(super) fn authenticate(
+        &mut self,
+        fetched: Option<Option<PublicKey>>,
+        shared: &mut Shared,
+        now: Now,
+        tell: Tell<'_>,
+    ) {
+        let Some(proto) = &mut self.proto else { return };
+        let local = shared.identity.local();
+        let mut verifier = Verifier {
+            keys: &*shared.keys,
+            signatures: &Ed25519Verifier,
+            replay: &mut shared.replay,
+        };
+        let judged = match fetched {
+            None => proto.authenticate(&local, &mut verifier, now),
+            Some(key) => proto.key_fetched(key, &local, &mut verifier, now),
+        };
+        match judged {
+            Ok(Authenticated::Connected) => self.tell_connected(shared, tell),
+            Ok(Authenticated::BindingAwaited) => debug!("the peer's binding is awaited"),
+            Ok(Authenticated::KeyAwaited) => {
+                if let Some(method) = proto.awaited_key() {
+                    let mut calls = Calls {
+                        streams: &mut self.streams,
+                        touched: &mut self.touched,
+                        resumed: &mut self.resumed,
+                        limit: shared.settings.send_queue,
+                    };
+                    tell(self.key, Event::KeyAwaited { method }, &mut calls);
+                }
+            }
+            Err(error) => debug!(%error, "the peer's HELLO is refused"),
+        }
+    }
+
+    /// Operations may be opened: both HELLOs, and what binds them to the channel, are good.
+    pub(super) fn tell_connected(&mut self, shared: &Shared, tell: Tell<'_>) {
+        let Some(proto) = &self.proto else { return };
+        let (peer, Some(agreement)) = (proto.peer().unwrap_or_default(), proto.agreement()) else {
+            return;
+        };
+        self.span.record("peer", peer);
+        debug!(peer, channel_bound = agreement.channel_bound, "connected");
+        let mut calls = Calls {
+            streams: &mut self.streams,
+            touched: &mut self.touched,
+            resumed: &mut self.resumed,
+            limit: shared.settings.send_queue,
+        };
+        tell(self.key, Event::Connected { peer, agreement }, &mut calls);
+    }
+}
+
+/// The TLS session's `tls-exporter` channel binding (RFC 9266): both ends compute it, and nobody
+/// in between can.
+fn exporter(quic: &mut quiche::Connection) -> Option<[u8; EXPORTER_LEN]> {
+    let tls: &mut boring::ssl::SslRef = quic.as_mut();
+    let mut value = [0; EXPORTER_LEN];
+    tls.export_keying_material(&mut value, "EXPORTER-Channel-Binding", Some(&[]))
+        .ok()
+        .map(|()| value)
+}

@@ -1,0 +1,244 @@
+//! One operation as a thread sees it: calls that wait.
+//!
+//! The event loop and the thread that works on the operation share a mailbox: what came from the
+//! peer waits in it, bounded; what is to be sent is counted against a bound until the transport
+//! has it. Whoever waits is woken at once by a cancel, whatever it waits for.
+
+mod failure;
+mod shared;
+
+pub use failure::{Failure, Received};
+pub(crate) use shared::Shared;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aire_proto::wire::Budget;
+use aire_proto::{CancelReason, OpId, StreamId};
+
+use crate::ConnectionKey;
+use crate::driver::is_too_long;
+use crate::mailbox::{Command, Mailbox};
+use shared::{FRAME_COST, INBOX_BOUND};
+
+/// One operation, in the hands of one thread. Dropping it before its end cancels it.
+pub struct Operation {
+    pub(crate) connection: ConnectionKey,
+    pub(crate) stream: StreamId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) about: About,
+}
+
+/// What an operation is about.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) op: OpId,
+    pub(crate) agent: String,
+    pub(crate) operation: String,
+    pub(crate) args: Vec<u8>,
+    pub(crate) peer: String,
+    /// Which part this side plays.
+    pub(crate) responder: bool,
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("op", &self.about.op)
+            .field("agent", &self.about.agent)
+            .field("operation", &self.about.operation)
+            .field("peer", &self.about.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operation {
+    /// Its id on the wire.
+    #[must_use]
+    pub const fn id(&self) -> OpId {
+        self.about.op
+    }
+
+    /// The agent that serves it.
+    #[must_use]
+    pub fn agent(&self) -> &str {
+        &self.about.agent
+    }
+
+    /// What is asked of the agent.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.about.operation
+    }
+
+    /// The arguments. Empty on the initiator's side, which has them.
+    #[must_use]
+    pub fn args(&self) -> &[u8] {
+        &self.about.args
+    }
+
+    /// The DID of the node at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.about.peer
+    }
+
+    /// The next STREAM payload from the peer; `None` once it has sent all. Waits as long as it
+    /// takes. Other frames are skipped; [`recv_frame`](Self::recv_frame) has them.
+    ///
+    /// # Errors
+    /// [`Failure`] when the operation ends in another way.
+    pub fn recv(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            match self.recv_frame()? {
+                Some(Received::Stream(payload)) => return Ok(Some(payload)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next frame from the peer; `None` once it has sent all. Waits as long as it takes.
+    ///
+    /// # Errors
+    /// [`Failure`] when the operation ends in another way. What came before is told first.
+    pub fn recv_frame(&mut self) -> Result<Option<Received>, Failure> {
+        self.recv_frame_until(None)
+    }
+
+    /// As [`recv_frame`](Self::recv_frame), but waits no longer than `most`.
+    ///
+    /// # Errors
+    /// [`Failure::TimedOut`], and as [`recv_frame`](Self::recv_frame).
+    pub fn recv_frame_within(&mut self, most: Duration) -> Result<Option<Received>, Failure> {
+        self.recv_frame_until(Instant::now().checked_add(most))
+    }
+
+    fn recv_frame_until(&mut self, until: Option<Instant>) -> Result<Option<Received>, Failure> {
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(received) = state.inbox.pop_front() {
+                state.inbox_bytes = state.inbox_bytes.saturating_sub(received.cost());
+                if state.paused && state.inbox_bytes < INBOX_BOUND / 2 {
+                    state.paused = false;
+                    self.tell(Command::Resume);
+                }
+                return Ok(Some(received));
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.finished {
+                return Ok(None);
+            }
+            state = match self.shared.wait(state, until) {
+                Some(state) => state,
+                None => return Err(Failure::TimedOut),
+            };
+        }
+    }
+
+    /// Sends one STREAM frame of at most 1,048,576 bytes. Waits while as much is on its way as
+    /// [`Settings::send_queue`](crate::Settings::send_queue) allows.
+    ///
+    /// # Errors
+    /// [`Failure`] when the operation was cancelled, or ended: also while it waits.
+    /// [`Failure::TooLong`].
+    pub fn send(&mut self, payload: impl Into<Vec<u8>>) -> Result<(), Failure> {
+        let payload = payload.into();
+        if is_too_long(&payload) {
+            return Err(Failure::TooLong);
+        }
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.sending_ended || state.over {
+                return Err(Failure::Ended);
+            }
+            if state.unsent <= self.shared.send_queue {
+                break;
+            }
+            state = match self.shared.wait(state, None) {
+                Some(state) => state,
+                None => return Err(Failure::TimedOut),
+            };
+        }
+        state.unsent = state.unsent.saturating_add(payload.len() + FRAME_COST);
+        drop(state);
+        self.tell(Command::Send(payload));
+        Ok(())
+    }
+
+    /// Tells the peer what the operation may still spend.
+    pub fn send_budget(&mut self, budget: Budget) {
+        self.tell(Command::Budget(budget));
+    }
+
+    /// Sends nothing more. An initiator then still receives; for a responder it is the end, and
+    /// comes by itself when its handler returns.
+    pub fn finish(&mut self) {
+        if !std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+            self.tell(Command::Finish);
+        }
+    }
+
+    /// Ends the operation with an ERROR. A handler rather returns the [`Failure`].
+    pub fn fail(&mut self, failure: &Failure) {
+        if !std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+            let (code, detail, data) = failure.to_error();
+            self.tell(Command::Fail { code, detail, data });
+        }
+    }
+
+    /// Asks the peer to end the operation. [`recv_frame`](Self::recv_frame) says how it ended.
+    pub fn cancel(&mut self, reason: CancelReason, detail: impl Into<String>) {
+        self.shared.lock().sending_ended = true;
+        let detail = detail.into();
+        self.tell(Command::Cancel { reason, detail });
+    }
+
+    /// Why the operation must stop, once it must: a long computation asks now and then.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.shared.lock().failure.clone()
+    }
+
+    /// Waits for `time`, or until the operation must stop: for work that has a pace.
+    ///
+    /// # Errors
+    /// [`Failure`], at once, when the operation was cancelled or ended.
+    pub fn sleep(&mut self, time: Duration) -> Result<(), Failure> {
+        let until = Instant::now().checked_add(time);
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state = match self.shared.wait(state, until) {
+                Some(state) => state,
+                None => return Ok(()),
+            };
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        self.mailbox
+            .operation(self.connection, self.stream, command);
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let state = self.shared.lock();
+        let answered = self.about.responder && state.sending_ended;
+        let given_up = !state.over && !answered && state.failure.is_none();
+        drop(state);
+        if given_up {
+            self.cancel(CancelReason::UserCancelled, "");
+        }
+    }
+}
