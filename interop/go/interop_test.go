@@ -111,3 +111,28 @@ func TestRustClientTamperedNode(t *testing.T) {
 		harness.Row(t, "exit code 4 and close with %v (%s)", code, code.Hex())
 	})
 }
+
+// The two tests below are of the protocol's second half. scripts/interop.sh
+// leaves them out unless AIRE_SECOND_HALF is 1.
+
+func TestSecondHalfGoClientRustNode(t *testing.T) {
+	n := harness.StartNode(t, rustPeer(t), "server")
+	harness.SecondHalfServed(t, n)
+}
+
+func TestSecondHalfRustClientGoNode(t *testing.T) {
+	rust := rustPeer(t)
+	harness.SecondHalfAsked(t, rust)
+	harness.WrongBindings(t, func(t *testing.T, n *harness.Node) {
+		r := harness.Call(t, rust, n, "echo/say", "x")
+		code := aire.BadSignature
+		if r.Exit != 4 || !strings.Contains(r.Err, code.String()) || r.Has("op ") {
+			t.Errorf("want exit code 4, %v in the log, and no operation: %v", code, r)
+		}
+		closed := "closed " + code.Hex() + " "
+		if !n.Await(5*time.Second, func() bool { return strings.Contains(n.Err(), closed) }) {
+			t.Errorf("the node was not told %q, its log: %s", closed, n.Err())
+		}
+		harness.Row(t, "exit code 4 and close with %v (%s)", code, code.Hex())
+	})
+}

@@ -48,6 +48,15 @@ impl Address {
         self.operation.as_deref()
     }
 
+    /// The URI of an agent's operation at this node.
+    pub(crate) fn uri_of(&self, agent: &str, operation: &str) -> String {
+        let (agent, operation) = (encode_percent(agent), encode_percent(operation));
+        match operation.is_empty() {
+            true => format!("{self}/{agent}"),
+            false => format!("{self}/{agent}/{operation}"),
+        }
+    }
+
     /// The first socket address of the host. Blocks while the system resolver works.
     ///
     /// # Errors
@@ -121,6 +130,20 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "aire://{}:{}", self.host, self.port)
     }
+}
+
+/// Everything but RFC 3986's unreserved characters in percent signs.
+fn encode_percent(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
 }
 
 fn decode_percent(segment: &str) -> Result<String, ()> {

@@ -4,12 +4,17 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aire_proto::capability::RESUMABLE;
+use aire_proto::resume::{Progress, Ticket, TicketError};
+
 use crate::address::Address;
-use crate::driver::{ConnectionKey, Driver};
+use crate::driver::{ConnectionKey, Driver, unix_now};
 use crate::identity::Identity;
-use crate::mailbox::{DialState, Dialled};
+use crate::mailbox::{DialState, Dialled, Via};
+use crate::metrics::Metrics;
 use crate::operation::Operation;
-use crate::runtime::Runtime;
+use crate::resumption::{Reconnect, Redial};
+use crate::runtime::{Runtime, Service};
 use crate::settings::Settings;
 use crate::tls::Trust;
 use crate::{Closed, Error};
@@ -22,9 +27,26 @@ pub struct ClientBuilder {
     settings: Settings,
     connect_timeout: Duration,
     invoke_timeout: Duration,
+    reconnect: Option<Reconnect>,
 }
 
 impl ClientBuilder {
+    /// How to go on when the connection is lost while there are operations that can be resumed
+    /// (`RES-3`). Without any, the client ends with its connection.
+    #[must_use]
+    pub const fn reconnect(mut self, how: Reconnect) -> Self {
+        self.reconnect = Some(how);
+        self
+    }
+
+    /// The client ends with its connection. What was lost can still be resumed by another one: see
+    /// [`Operation::ticket`].
+    #[must_use]
+    pub const fn no_reconnect(mut self) -> Self {
+        self.reconnect = None;
+        self
+    }
+
     /// Replaces the default [`Settings`].
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -58,11 +80,18 @@ impl ClientBuilder {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let mut driver = Driver::client(local, &self.trust, self.identity, self.settings)?;
+        let identity = self.identity.also(RESUMABLE);
+        let mut driver = Driver::client(local, &self.trust, identity, self.settings)?;
         let connection = driver.connect_to(&address, peer)?;
         let dialled = Arc::new(Dialled::default());
-        let ends_with = Some((connection, dialled.clone()));
-        let runtime = Runtime::start(driver, Default::default(), 0, ends_with)?;
+        let redial = Redial::new(
+            self.reconnect,
+            address.clone(),
+            peer,
+            connection,
+            dialled.clone(),
+        );
+        let runtime = Runtime::start(driver, Service::default(), Some(redial))?;
         let client = Client {
             runtime,
             connection,
@@ -110,6 +139,29 @@ impl Client {
             settings: Settings::default(),
             connect_timeout: Duration::from_secs(10),
             invoke_timeout: Duration::from_secs(30),
+            reconnect: Some(Reconnect::default()),
+        }
+    }
+
+    /// Where it is connected to.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What has happened since it was made.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.runtime.mailbox.counters.read()
+    }
+
+    /// Whether the node proved that its key sits at the other end of this very connection
+    /// (`GAP-21`); `None` once the connection is over.
+    #[must_use]
+    pub fn is_channel_bound(&self) -> Option<bool> {
+        match self.dialled.get() {
+            DialState::Connected { channel_bound, .. } => Some(channel_bound),
+            _ => None,
         }
     }
 
@@ -161,17 +213,67 @@ impl Client {
         operation: &str,
         args: impl Into<Vec<u8>>,
     ) -> Result<Operation, Error> {
+        self.open(agent, operation, args.into(), None)
+    }
+
+    /// Opens an operation on behalf of another one.
+    pub(crate) fn invoke_via(
+        &self,
+        agent: &str,
+        operation: &str,
+        args: Vec<u8>,
+        via: Via,
+    ) -> Result<Operation, Error> {
+        self.open(agent, operation, args, Some(via))
+    }
+
+    fn open(
+        &self,
+        agent: &str,
+        operation: &str,
+        args: Vec<u8>,
+        via: Option<Via>,
+    ) -> Result<Operation, Error> {
         let opened = self.runtime.mailbox.open(
             self.connection,
             agent,
             operation,
-            args.into(),
+            args,
+            via,
             self.invoke_timeout,
         );
-        opened.map_err(|error| match self.closed() {
-            Some(closed) => Error::Closed(closed),
-            None => error,
-        })
+        opened.map_err(|error| self.closed_or(error))
+    }
+
+    fn closed_or(&self, error: Error) -> Error {
+        self.closed().map_or(error, Error::Closed)
+    }
+
+    /// Goes on with an operation that another client began, in another process perhaps: see
+    /// [`Operation::ticket`]. It has to be of the same identity (`GAP-17`), and connected to the
+    /// ticket's address, or to another node that shares its store (`RES-11`). Whether the token is
+    /// good shows with the first [`recv`](Operation::recv).
+    ///
+    /// # Errors
+    /// [`Error::Ticket`] for bytes that are none, [`Error::TicketExpired`], and as
+    /// [`invoke`](Self::invoke).
+    pub fn resume(&self, ticket: &[u8]) -> Result<Operation, Error> {
+        let ticket = Ticket::decode(ticket).map_err(Error::Ticket)?;
+        let too_long = |_| Error::Ticket(TicketError::TooLong);
+        let progress = Progress::from_ticket(&ticket).map_err(too_long)?;
+        if ticket.is_expired(unix_now()) {
+            return Err(Error::TicketExpired);
+        }
+        let patience = self.invoke_timeout;
+        let mailbox = &self.runtime.mailbox;
+        let opened = mailbox.reopen(self.connection, &ticket, progress, patience);
+        opened.map_err(|error| self.closed_or(error))
+    }
+
+    /// Drops the connection at once, without GOODBYE: operations that can be resumed go on at the
+    /// node until somebody comes back for them, all others are lost.
+    pub fn abandon(self) {
+        self.runtime.mailbox.abandon();
     }
 
     /// Says GOODBYE, lets live operations finish, and ends.

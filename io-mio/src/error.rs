@@ -72,8 +72,14 @@ pub enum Error {
     Call(aire_proto::connection::CallError),
     /// The peer allows no further stream for now.
     StreamLimit,
+    /// The operation was delegated through more nodes than may be.
+    TooFar,
     /// Nothing came in time.
     TimedOut,
+    /// The bytes are no ticket of an operation.
+    Ticket(aire_proto::resume::TicketError),
+    /// The time in which the ticket's operation could be resumed is over.
+    TicketExpired,
 }
 
 impl fmt::Display for Error {
@@ -118,7 +124,12 @@ impl fmt::Display for Error {
             Self::StreamLimit => {
                 f.write_str("the peer allows no further operation until another one ends")
             }
+            Self::TooFar => f.write_str("the operation was delegated through too many nodes"),
             Self::TimedOut => f.write_str("nothing came in time"),
+            Self::Ticket(error) => write!(f, "the operation cannot be resumed: {error}"),
+            Self::TicketExpired => f.write_str(
+                "the operation cannot be resumed: the time of its ticket is over; invoke it anew",
+            ),
         }
     }
 }
@@ -132,6 +143,7 @@ impl std::error::Error for Error {
             Self::Quic(error) => Some(error),
             Self::Call(error) => Some(error),
             Self::Capability { source, .. } => Some(source),
+            Self::Ticket(error) => Some(error),
             _ => None,
         }
     }

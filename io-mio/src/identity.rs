@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use aire_proto::capability::check_local;
+use aire_proto::capability::{CHANNEL_BINDING, DELEGATION, check_local};
 use aire_proto::identity::{Ed25519Signer, Signer};
 use aire_proto::wire::Capability;
 use boring::pkey::{Id, PKey};
@@ -16,6 +16,8 @@ use crate::Error;
 pub struct Identity {
     signer: Arc<Ed25519Signer>,
     capabilities: Arc<[Capability<'static>]>,
+    /// The application chose the capabilities: nothing is added to them.
+    chosen: bool,
 }
 
 impl Identity {
@@ -34,11 +36,12 @@ impl Identity {
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self {
             signer: Arc::new(Ed25519Signer::from_seed(seed)),
-            capabilities: Arc::new([Capability {
-                name: "aire.did-method.key/1",
-                version: 1,
-                required: false,
-            }]),
+            capabilities: Arc::new([
+                offered("aire.did-method.key/1"),
+                offered(CHANNEL_BINDING),
+                offered(DELEGATION),
+            ]),
+            chosen: false,
         }
     }
 
@@ -81,7 +84,43 @@ impl Identity {
         Ok(Self {
             signer: self.signer,
             capabilities: capabilities.into(),
+            chosen: true,
         })
+    }
+
+    /// The same identity, refusing every peer that does not prove that its key sits at the other
+    /// end of the very connection (`GAP-21`): other implementations among them.
+    ///
+    /// # Errors
+    /// [`Error::Capability`] when the list is full.
+    pub fn require_channel_binding(self) -> Result<Self, Error> {
+        let chosen = self.chosen;
+        let required = Capability {
+            required: true,
+            ..offered(CHANNEL_BINDING)
+        };
+        let others = self.capabilities.iter().copied();
+        let mut list: Vec<_> = others.filter(|entry| entry.name != required.name).collect();
+        list.push(required);
+        list.sort_by_key(|entry| entry.name);
+        Ok(Self {
+            chosen,
+            ..self.with_capabilities(&list)?
+        })
+    }
+
+    /// The same identity, advertising `name` too, unless the application chose what it advertises.
+    pub(crate) fn also(self, name: &'static str) -> Self {
+        if self.chosen || self.capabilities.iter().any(|entry| entry.name == name) {
+            return self;
+        }
+        let mut list = self.capabilities.to_vec();
+        list.push(offered(name));
+        list.sort_by_key(|entry| entry.name);
+        Self {
+            capabilities: list.into(),
+            ..self
+        }
     }
 
     /// The DID.
@@ -101,5 +140,15 @@ impl Identity {
             signer: &*self.signer,
             capabilities: &self.capabilities,
         }
+    }
+}
+
+/// A capability that a peer may lack.
+fn offered(name: &'static str) -> Capability<'static> {
+    let version = u64::from(!name.ends_with("/0"));
+    Capability {
+        name,
+        version,
+        required: false,
     }
 }

@@ -4,13 +4,16 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aire_proto::budget::Dimension;
+use aire_proto::resume::{Progress, Ticket};
 use aire_proto::wire::Budget;
-use aire_proto::{CancelReason, ErrorCode, StreamId};
+use aire_proto::{CancelReason, ErrorCode};
 use mio::Waker;
 
 use crate::Error;
-use crate::driver::{Closed, ConnectionKey};
-use crate::operation::Operation;
+use crate::driver::{Closed, ConnectionKey, SharedLedger};
+use crate::metrics::Counters;
+use crate::operation::{Membership, Operation, Place};
 
 /// What an operation's thread asks of the loop.
 pub(crate) enum Command {
@@ -27,6 +30,37 @@ pub(crate) enum Command {
         detail: String,
     },
     Resume,
+    OutOfBudget {
+        what: Dimension,
+        patience: Duration,
+    },
+    WithinBudget,
+    Delegate {
+        target: String,
+        target_did: String,
+        sub_op: u64,
+    },
+    Resumable {
+        ttl_secs: u64,
+        token: Vec<u8>,
+        last_seq: u64,
+    },
+    /// Gives the operation up without a word: it goes on elsewhere.
+    Abort,
+    /// Counts in the ledger of the operation that this one goes on with.
+    Adopt(SharedLedger),
+}
+
+/// On whose behalf an operation is opened, and what it may spend.
+pub(crate) struct Via {
+    /// Through whom the delegator's own operation came, as it came.
+    pub(crate) path: Option<Vec<u8>>,
+    /// The delegator.
+    pub(crate) did: String,
+    pub(crate) agent: String,
+    pub(crate) membership: Membership,
+    /// The snapshot that it begins with.
+    pub(crate) budget: Budget,
 }
 
 /// A wish to open an operation, and where the answer goes.
@@ -35,15 +69,20 @@ pub(crate) struct Opening {
     pub(crate) agent: String,
     pub(crate) operation: String,
     pub(crate) args: Vec<u8>,
+    pub(crate) via: Option<Via>,
+    /// Of an operation that is to be resumed: how far it is.
+    pub(crate) progress: Option<Progress>,
     /// Nobody waits for it any longer than this.
     pub(crate) until: Option<Instant>,
     pub(crate) reply: SyncSender<Result<Operation, Error>>,
 }
 
 pub(crate) enum Message {
-    Operation(ConnectionKey, StreamId, Command),
+    Operation(Place, Command),
     Open(Opening),
     Stop,
+    /// Drops all connections without a word.
+    Abandon,
 }
 
 /// The way into the loop.
@@ -51,6 +90,7 @@ pub(crate) enum Message {
 pub(crate) struct Mailbox {
     pub(crate) sender: Sender<Message>,
     pub(crate) waker: Arc<Waker>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Mailbox {
@@ -59,8 +99,8 @@ impl Mailbox {
         self.sender.send(message).is_ok() && self.waker.wake().is_ok()
     }
 
-    pub(crate) fn operation(&self, connection: ConnectionKey, stream: StreamId, command: Command) {
-        self.send(Message::Operation(connection, stream, command));
+    pub(crate) fn operation(&self, place: Place, command: Command) {
+        self.send(Message::Operation(place, command));
     }
 
     /// Opens an operation. Waits for a free stream.
@@ -70,18 +110,50 @@ impl Mailbox {
         agent: &str,
         operation: &str,
         args: Vec<u8>,
+        via: Option<Via>,
         patience: Duration,
     ) -> Result<Operation, Error> {
-        let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        let gone = || Error::Closed(Closed::Protocol(aire_proto::connection::CloseReason::Done));
-        let sent = self.send(Message::Open(Opening {
+        self.answered(patience, |reply, until| Opening {
             connection,
             agent: agent.into(),
             operation: operation.into(),
             args,
-            until: Instant::now().checked_add(patience),
+            via,
+            progress: None,
+            until,
             reply,
-        }));
+        })
+    }
+
+    /// Goes on with the operation of a ticket. Waits for a free stream.
+    pub(crate) fn reopen(
+        &self,
+        connection: ConnectionKey,
+        ticket: &Ticket<'_>,
+        progress: Progress,
+        patience: Duration,
+    ) -> Result<Operation, Error> {
+        self.answered(patience, |reply, until| Opening {
+            connection,
+            agent: ticket.agent.into(),
+            operation: ticket.operation.into(),
+            args: Vec::new(),
+            via: None,
+            progress: Some(progress),
+            until,
+            reply,
+        })
+    }
+
+    fn answered(
+        &self,
+        patience: Duration,
+        opening: impl FnOnce(SyncSender<Result<Operation, Error>>, Option<Instant>) -> Opening,
+    ) -> Result<Operation, Error> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let gone = || Error::Closed(Closed::Protocol(aire_proto::connection::CloseReason::Done));
+        let until = Instant::now().checked_add(patience);
+        let sent = self.send(Message::Open(opening(reply, until)));
         if !sent {
             return Err(gone());
         }
@@ -95,6 +167,10 @@ impl Mailbox {
 
     pub(crate) fn stop(&self) {
         self.send(Message::Stop);
+    }
+
+    pub(crate) fn abandon(&self) {
+        self.send(Message::Abandon);
     }
 }
 
@@ -112,6 +188,7 @@ pub(crate) enum DialState {
     Connected {
         peer: String,
         minor: u64,
+        channel_bound: bool,
     },
     Closed(Closed),
 }

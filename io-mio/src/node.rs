@@ -3,16 +3,23 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::info;
 
+use aire_proto::budget::Cap;
+use aire_proto::capability::RESUMABLE;
+
 use crate::Error;
 use crate::agent::{Agent, EventAgent};
 use crate::driver::Driver;
 use crate::identity::Identity;
-use crate::runtime::{Registered, Runtime};
+use crate::metrics::Metrics;
+use crate::resumption::{Keeper, Resumable};
+use crate::store::{MemoryStore, ResumeStore};
+use crate::runtime::{CapPolicy, Registered, Runtime, Service};
 use crate::settings::Settings;
 use crate::tls::Certificate;
 
@@ -23,6 +30,11 @@ pub struct NodeBuilder {
     settings: Settings,
     agents: HashMap<String, Registered>,
     max_workers: usize,
+    cap: CapPolicy,
+    resumable: HashMap<String, Resumable>,
+    resume_store: Option<Arc<dyn ResumeStore>>,
+    resume_by_anyone: bool,
+    max_hops: usize,
 }
 
 impl std::fmt::Debug for NodeBuilder {
@@ -50,6 +62,24 @@ impl NodeBuilder {
         self
     }
 
+    /// Limits what operations may spend, whatever their peers claim (`BUD-10`): asked for every
+    /// operation, with the DID of its initiator and the agent's id. Without a policy, and for
+    /// fields that it leaves out, the peer's word counts.
+    #[must_use]
+    pub fn cap(mut self, policy: impl Fn(&str, &str) -> Cap + Send + Sync + 'static) -> Self {
+        self.cap = Arc::new(policy);
+        self
+    }
+
+    /// Through how many delegators an operation may come; 8 by default. One from further, or that
+    /// went round in a circle, is answered with ERROR `REFUSED`. Nodes that do not know
+    /// `x-aire-rs.delegation/0` hide who comes before them.
+    #[must_use]
+    pub const fn max_delegators(mut self, most: usize) -> Self {
+        self.max_hops = most;
+        self
+    }
+
     /// Registers an agent whose operations run on threads.
     ///
     /// # Errors
@@ -66,6 +96,52 @@ impl NodeBuilder {
         self.register(id, Registered::InLoop(Arc::new(Mutex::new(agent))))
     }
 
+    /// Registers an agent whose operations run on threads, and can be resumed when their
+    /// connection is lost: see [`Resumable`]. What an initiator sends that has not arrived when the
+    /// connection is lost, stays lost.
+    ///
+    /// # Errors
+    /// [`Error::AgentTaken`].
+    pub fn resumable_agent(
+        mut self,
+        id: &str,
+        agent: impl Agent,
+        how: Resumable,
+    ) -> Result<Self, Error> {
+        self = self.agent(id, agent)?;
+        self.resumable.insert(id.into(), how);
+        Ok(self)
+    }
+
+    /// Where the operations of resumable agents are kept; a
+    /// [`MemoryStore`](crate::store::MemoryStore) for 1,024 by default. A node with a store also
+    /// resumes operations of other nodes with the same one (`RES-11`), whatever its own agents.
+    #[must_use]
+    pub fn resume_store(mut self, store: impl ResumeStore + 'static) -> Self {
+        self.resume_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Lets anybody resume an operation who has its token, and not only the identity that invoked
+    /// it (`GAP-17`).
+    #[must_use]
+    pub const fn resume_by_anyone(mut self) -> Self {
+        self.resume_by_anyone = true;
+        self
+    }
+
+    /// Keeps resumable operations, if there may be any.
+    fn keeper(&mut self) -> Option<Arc<Keeper>> {
+        let store = self.resume_store.take();
+        if store.is_none() && self.resumable.is_empty() {
+            return None;
+        }
+        let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new(MAX_KEPT)));
+        let agents = std::mem::take(&mut self.resumable);
+        let node = self.identity.did().to_owned();
+        Some(Keeper::new(store, agents, self.resume_by_anyone, node))
+    }
+
     fn register(mut self, id: &str, agent: Registered) -> Result<Self, Error> {
         if self.agents.insert(id.into(), agent).is_some() {
             return Err(Error::AgentTaken(id.into()));
@@ -77,14 +153,30 @@ impl NodeBuilder {
     ///
     /// # Errors
     /// [`Error::Bind`], [`Error::Tls`], and others of the set-up: nothing has started then.
-    pub fn listen(self, listen: SocketAddr) -> Result<Node, Error> {
+    pub fn listen(mut self, listen: SocketAddr) -> Result<Node, Error> {
         let did = self.identity.did().to_owned();
+        let keeper = self.keeper();
+        if keeper.is_some() {
+            self.identity = self.identity.also(RESUMABLE);
+        }
         let driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
         let address = driver.local_address();
-        let runtime = Runtime::start(driver, self.agents, self.max_workers, None)?;
+        let keeping = match &keeper {
+            Some(keeper) => Some((keeper.clone(), keeper.start()?)),
+            None => None,
+        };
+        let service = Service {
+            keeper,
+            agents: self.agents,
+            max_workers: self.max_workers,
+            cap: self.cap,
+            max_hops: self.max_hops,
+        };
+        let runtime = Runtime::start(driver, service, None)?;
         info!(%address, did, "listening");
         Ok(Node {
             runtime,
+            keeping,
             address,
             did,
         })
@@ -94,6 +186,7 @@ impl NodeBuilder {
 /// A node that serves its agents, until it is stopped or dropped.
 pub struct Node {
     runtime: Runtime,
+    keeping: Option<(Arc<Keeper>, JoinHandle<()>)>,
     address: SocketAddr,
     did: String,
 }
@@ -117,7 +210,18 @@ impl Node {
             settings: Settings::default(),
             agents: HashMap::new(),
             max_workers: 512,
+            cap: Arc::new(|_, _| Cap::default()),
+            resumable: HashMap::new(),
+            resume_store: None,
+            resume_by_anyone: false,
+            max_hops: 8,
         }
+    }
+
+    /// What has happened since it started.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.runtime.mailbox.counters.read()
     }
 
     /// Where it listens.
@@ -134,9 +238,17 @@ impl Node {
 
     /// Says GOODBYE on every connection, lets live operations finish for as long as
     /// [`Config::drain_timeout`](aire_proto::Config::drain_timeout) allows, and ends.
+    /// Operations that go on without a connection end then, and who comes back for one is told so.
     pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
         self.runtime.mailbox.stop();
         self.runtime.join();
+        if let Some((keeper, thread)) = self.keeping.take() {
+            keeper.stop(thread);
+        }
     }
 
     /// Serves until SIGINT or SIGTERM, then [stops](Self::stop).
@@ -155,7 +267,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.runtime.mailbox.stop();
-        self.runtime.join();
+        self.end();
     }
 }
+
+/// How many resumable operations a node keeps in memory by default.
+const MAX_KEPT: usize = 1024;

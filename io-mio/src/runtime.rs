@@ -1,6 +1,8 @@
 //! The event loop behind [`Node`](crate::Node) and [`Client`](crate::Client): one thread, one
 //! driver, many operations on threads of their own or on agents inside the loop.
 
+mod resuming;
+
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +11,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use aire_proto::budget::Cap;
+use aire_proto::delegation::{Path, PathRef};
+use aire_proto::wire::{Budget, Payload};
 use aire_proto::{ErrorCode, StreamId};
 use mio::{Events, Poll, Token, Waker};
 use tracing::{Span, debug, debug_span, error};
 
+use resuming::{Wandering, keeper_of, resume};
+
 use crate::Error;
+use crate::address::Address;
 use crate::agent::{Agent, EventAgent};
 use crate::driver::{Calls, Closed, ConnectionKey, Driver, Event, QueueError};
-use crate::mailbox::{Command, DialState, Dialled, Mailbox, Message, Opening};
-use crate::operation::{About, Failure, Operation, Received, Shared};
+use crate::mailbox::{Command, DialState, Dialled, Mailbox, Message, Opening, Via};
+use crate::metrics::count;
+use crate::resumption::{Keeper, Redial};
+use crate::operation::{About, Failure, Operation, Place, Received, Shared};
 
 #[derive(Clone)]
 pub(crate) enum Registered {
     Threaded(Arc<dyn Agent>),
     InLoop(Arc<Mutex<dyn EventAgent>>),
+}
+
+/// The local policy for an initiator's DID and an agent's id.
+pub(crate) type CapPolicy = Arc<dyn Fn(&str, &str) -> Cap + Send + Sync>;
+
+/// What a loop serves.
+pub(crate) struct Service {
+    /// Keeps the operations that can be resumed, if any can.
+    pub(crate) keeper: Option<Arc<Keeper>>,
+    pub(crate) agents: HashMap<String, Registered>,
+    pub(crate) max_workers: usize,
+    pub(crate) cap: CapPolicy,
+    /// The most delegators that an operation may come through.
+    pub(crate) max_hops: usize,
+}
+
+impl Default for Service {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            keeper: None,
+            agents: HashMap::new(),
+            max_workers: 0,
+            cap: Arc::new(|_, _| Cap::default()),
+            max_hops: 0,
+        }
+    }
 }
 
 /// Who is told of an operation's events.
@@ -42,12 +79,27 @@ enum Serving {
 struct Served {
     serving: Serving,
     span: Span,
+    /// Of an operation that this side opened: who serves it, and which agent there.
+    asked: Option<(String, String)>,
 }
 
 /// What the loop remembers of a connection.
 struct Known {
     peer: String,
     dialled: Option<Arc<Dialled>>,
+    /// Whether operations on it may be resumed on another one.
+    resumable: bool,
+}
+
+impl Known {
+    /// One that this side dials.
+    const fn dialled(dialled: Arc<Dialled>) -> Self {
+        Self {
+            peer: String::new(),
+            dialled: Some(dialled),
+            resumable: false,
+        }
+    }
 }
 
 /// A running event loop.
@@ -57,38 +109,40 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the loop over `driver` on a thread of its own. `dialled` is the connection that it
-    /// was made for, if it was; the loop ends with it.
+    /// Starts the loop over `driver` on a thread of its own. `redial` is the connection that it
+    /// was made for, if it was; the loop ends with it, unless it is dialled again.
     pub(crate) fn start(
         driver: Driver,
-        agents: HashMap<String, Registered>,
-        max_workers: usize,
-        dialled: Option<(ConnectionKey, Arc<Dialled>)>,
+        service: Service,
+        redial: Option<Redial>,
     ) -> Result<Self, Error> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, messages) = channel();
-        let mailbox = Mailbox { sender, waker };
+        let mailbox = Mailbox {
+            sender,
+            waker,
+            counters: Arc::default(),
+        };
         let mut state = Loop {
             poll,
             messages,
             mailbox: mailbox.clone(),
-            agents,
+            service,
             served: HashMap::new(),
+            paths: HashMap::new(),
+            did: driver.did().to_owned(),
             known: HashMap::new(),
             waiting: VecDeque::new(),
             workers: Arc::new(AtomicUsize::new(0)),
-            max_workers,
             send_queue: driver.send_queue(),
-            ends_with: dialled.as_ref().map(|(key, _)| *key),
+            redial,
+            wandering: Wandering::default(),
             stopping: false,
         };
-        if let Some((key, dialled)) = dialled {
-            let known = Known {
-                peer: String::new(),
-                dialled: Some(dialled),
-            };
-            state.known.insert(key, known);
+        if let Some(redial) = &state.redial {
+            let known = Known::dialled(redial.dialled.clone());
+            state.known.insert(redial.key, known);
         }
         let thread = thread::Builder::new()
             .name("aire-loop".into())
@@ -120,14 +174,19 @@ struct Loop {
     poll: Poll,
     messages: Receiver<Message>,
     mailbox: Mailbox,
-    agents: HashMap<String, Registered>,
+    service: Service,
     served: HashMap<(ConnectionKey, StreamId), Served>,
+    /// Through whom operations come whose INVOKE is still on its way.
+    paths: HashMap<(ConnectionKey, StreamId), Vec<u8>>,
+    /// Who this side is.
+    did: String,
     known: HashMap<ConnectionKey, Known>,
     waiting: VecDeque<Opening>,
     workers: Arc<AtomicUsize>,
-    max_workers: usize,
     send_queue: usize,
-    ends_with: Option<ConnectionKey>,
+    /// Of a client: its one connection.
+    redial: Option<Redial>,
+    wandering: Wandering,
     stopping: bool,
 }
 
@@ -140,9 +199,11 @@ impl Loop {
             Err(_) => error!("the event loop panicked"),
         }
         // Nobody may wait for a loop that is gone.
+        self.stop_redialling();
         for served in self.served.values() {
             if let Serving::Thread(shared) = &served.serving {
                 shared.failed(Failure::Lost);
+                shared.closed();
             }
         }
         for dialled in self
@@ -161,11 +222,12 @@ impl Loop {
         let mut events = Events::with_capacity(8);
         loop {
             driver.drive(&mut |key, event, calls| self.event(key, event, calls))?;
+            self.turn_redial(driver);
             self.open_waiting(driver);
             if self.is_over(driver) {
                 return Ok(());
             }
-            if let Err(error) = self.poll.poll(&mut events, driver.timeout())
+            if let Err(error) = self.poll.poll(&mut events, self.timeout(driver))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 return Err(error.into());
@@ -177,15 +239,17 @@ impl Loop {
     }
 
     fn is_over(&self, driver: &Driver) -> bool {
-        let lost = self
-            .ends_with
-            .is_some_and(|key| !self.known.contains_key(&key));
+        let lost = self.redial.as_ref().is_some_and(Redial::is_over);
         (lost || (self.stopping && self.known.is_empty())) && driver.has_said_all()
     }
 
     fn message(&mut self, driver: &mut Driver, message: Message) {
         match message {
-            Message::Operation(key, stream, command) => {
+            Message::Operation(place, command) => {
+                let (key, stream) = self.wandering.place(place);
+                let Some(command) = self.wandering.defer((key, stream), command) else {
+                    return;
+                };
                 let Some(mut calls) = driver.calls(key) else {
                     return;
                 };
@@ -206,7 +270,16 @@ impl Loop {
             }
             Message::Stop => {
                 self.stopping = true;
+                self.stop_redialling();
                 driver.goodbye_all();
+            }
+            Message::Abandon => {
+                self.stopping = true;
+                self.stop_redialling();
+                let keys: Vec<_> = driver.keys().collect();
+                for key in keys {
+                    driver.drop_connection(key);
+                }
             }
         }
     }
@@ -217,11 +290,13 @@ impl Loop {
             return;
         }
         let (mut still, now) = (VecDeque::new(), Instant::now());
-        while let Some(opening) = self.waiting.pop_front() {
+        while let Some(mut opening) = self.waiting.pop_front() {
             if opening.until.is_some_and(|until| until <= now) {
                 continue;
             }
+            opening.connection = self.current(opening.connection);
             match driver.may_invoke(opening.connection) {
+                Err(_) if self.is_redialling() => still.push_back(opening),
                 Err(Error::StreamLimit) => still.push_back(opening),
                 Err(error) => {
                     let _gone = opening.reply.send(Err(error));
@@ -235,15 +310,20 @@ impl Loop {
     fn open(&mut self, driver: &mut Driver, mut opening: Opening) {
         let args = std::mem::take(&mut opening.args);
         let args_len = args.len();
-        match driver.invoke(opening.connection, &opening.agent, &opening.operation, args) {
-            Ok(stream) => self.opened(opening, stream, args_len),
+        let invoked = match &opening.via {
+            _ if opening.progress.is_some() => resume(driver, &opening),
+            None => driver.invoke(opening.connection, &opening.agent, &opening.operation, args),
+            Some(via) => invoke_via(driver, &opening, via, args),
+        };
+        match invoked {
+            Ok(stream) => self.opened(driver, opening, stream, args_len),
             Err(error) => {
                 let _gone = opening.reply.send(Err(error));
             }
         }
     }
 
-    fn opened(&mut self, opening: Opening, stream: StreamId, args_len: usize) {
+    fn opened(&mut self, driver: &mut Driver, opening: Opening, stream: StreamId, args_len: usize) {
         let Some(op) = aire_proto::OpId::new(stream.get()) else {
             return;
         };
@@ -254,23 +334,29 @@ impl Loop {
             operation: opening.operation,
             args: Vec::new(),
             peer: known.map(|known| known.peer.clone()).unwrap_or_default(),
+            address: self.dialled_address(),
+            node: self.did.clone(),
+            path: None,
             responder: false,
         };
         let span = span_of(&about);
         debug!(parent: &span, "invoked");
-        let shared = Shared::new(self.send_queue, args_len);
+        let place = (opening.connection, stream);
+        let ledger = driver.ledger(place).unwrap_or_default();
+        let shared = Shared::new(place, self.send_queue, args_len, ledger);
         let served = Served {
             serving: Serving::Thread(shared.clone()),
             span,
+            asked: Some((about.peer.clone(), about.agent.clone())),
         };
-        self.served.insert((opening.connection, stream), served);
-        let operation = Operation {
-            connection: opening.connection,
-            stream,
-            shared,
-            mailbox: self.mailbox.clone(),
-            about,
-        };
+        self.served.insert(place, served);
+        if let Some(progress) = opening.progress {
+            shared.goes_on_from(progress);
+        }
+        if let Some(via) = opening.via {
+            self.join_family(driver, place, &shared, via);
+        }
+        let operation = Operation::new(shared, self.mailbox.clone(), about);
         // A caller that is gone drops it, which cancels it.
         let _gone = opening.reply.send(Ok(operation));
     }
@@ -281,19 +367,26 @@ impl Loop {
                 let known = self.known.entry(key).or_insert_with(|| Known {
                     peer: String::new(),
                     dialled: None,
+                    resumable: false,
                 });
                 known.peer = peer.into();
+                known.resumable = agreement.active.resumable();
                 if let Some(dialled) = &known.dialled {
                     dialled.set(DialState::Connected {
                         peer: peer.into(),
                         minor: agreement.minor,
+                        channel_bound: agreement.channel_bound,
                     });
                 }
+                self.is_up(key);
             }
             // Without a resolver nothing is fetched, so nothing is awaited.
             Event::KeyAwaited { method } => debug!(method, "no resolver for this method"),
             Event::Closed(closed) => {
                 let known = self.known.remove(&key);
+                if self.redial(key, closed) {
+                    return;
+                }
                 if let Some(dialled) = known.and_then(|known| known.dialled) {
                     dialled.set(DialState::Closed(closed.clone()));
                 }
@@ -325,15 +418,18 @@ impl Loop {
         use aire_proto::Event as E;
         let stream = match event {
             E::Invoked { .. } => return self.invoked(key, event, calls),
-            E::Resumed { stream, .. } => {
-                // No token of ours is out there (RES-5).
-                let _ended = calls.fail(stream, ErrorCode::ResumeInvalid, "", Vec::new());
+            E::DelegatedVia { stream, path } => {
+                self.paths.insert((key, stream), encoded(&path));
                 return;
             }
+            E::Ended { stream, .. } if self.paths.remove(&(key, stream)).is_some() => return,
+            E::Resumed { .. } => return self.resumed(key, event, calls),
             E::Args { stream, .. }
             | E::Stream { stream, .. }
             | E::Cancelled { stream, .. }
+            | E::CancelledLate { stream, .. }
             | E::Budget { stream, .. }
+            | E::BudgetRefused { stream, .. }
             | E::Delegated { stream, .. }
             | E::Resumable { stream, .. }
             | E::Failed { stream, .. }
@@ -346,7 +442,11 @@ impl Loop {
             }
             _ => return,
         };
-        let Some(served) = self.served.get_mut(&(key, stream)) else {
+        let place = (key, stream);
+        if self.belongs_elsewhere(place, &event) {
+            return;
+        }
+        let Some(served) = self.served.get_mut(&place) else {
             return;
         };
         let span = served.span.clone();
@@ -360,6 +460,16 @@ impl Loop {
                 tell_in_loop(&agent, key, stream, Event::Protocol(event), calls);
             }
             Serving::Thread(shared) => {
+                if is_circle(&served.asked, &event) {
+                    let detail = "the operation was delegated to itself";
+                    let code = ErrorCode::DelegateFailed;
+                    let _ended = calls.fail(stream, code, detail, Vec::new());
+                    shared.failed(Failure::Failed {
+                        code,
+                        detail: detail.into(),
+                        data: Vec::new(),
+                    });
+                }
                 if tell_thread(shared, event) {
                     calls.pause(stream);
                 }
@@ -382,7 +492,8 @@ impl Loop {
             Serving::Nobody => {}
         }
         if let E::Ended { .. } = event {
-            self.served.remove(&(key, stream));
+            self.served.remove(&place);
+            self.wandering.forget(place);
         }
     }
 
@@ -407,11 +518,25 @@ impl Loop {
                 .get(&key)
                 .map(|known| known.peer.clone())
                 .unwrap_or_default(),
+            address: String::new(),
+            node: self.did.clone(),
+            path: self.paths.remove(&(key, stream)),
             responder: true,
         };
         let span = span_of(&about);
         debug!(parent: &span, args_len, "invoked");
-        let serving = match self.agents.get(agent) {
+        count(&self.mailbox.counters.served);
+        let cap = (self.service.cap)(&about.peer, &about.agent);
+        // Nothing was counted yet, so no currency can be wrong.
+        let _capped = calls.cap(stream, &cap);
+        let circle = self.refusal_of_path(&about);
+        let serving = match self.service.agents.get(agent) {
+            _ if circle.is_some() => {
+                count(&self.mailbox.counters.circles_refused);
+                let detail = circle.unwrap_or_default();
+                let _ended = calls.fail(stream, ErrorCode::Refused, detail, Vec::new());
+                Serving::Nobody
+            }
             None => {
                 let detail = format!("there is no agent {agent:?} here");
                 let _ended = calls.fail(stream, ErrorCode::AgentNotFound, detail, Vec::new());
@@ -428,11 +553,40 @@ impl Loop {
             Serving::InLoop(agent) => Some(agent.clone()),
             _ => None,
         };
-        self.served.insert((key, stream), Served { serving, span });
+        let served = Served {
+            serving,
+            span,
+            asked: None,
+        };
+        self.served.insert((key, stream), served);
         if let Some(agent) = in_loop {
             tell_in_loop(&agent, key, stream, Event::Protocol(event), calls);
         } else if args_len == 0 {
             self.start_thread(key, stream, calls);
+        }
+    }
+
+    /// Why an operation that was delegated is not served, if it is not: it went round in a circle,
+    /// or comes from too far.
+    fn refusal_of_path(&self, about: &About) -> Option<&'static str> {
+        let path = Path::decode(about.path.as_deref()?).ok()?;
+        if path.contains(&self.did, &about.agent) {
+            Some("the delegation goes round in a circle")
+        } else if path.len() > self.service.max_hops {
+            Some("the operation was delegated too often")
+        } else {
+            None
+        }
+    }
+
+    /// An operation that was opened on behalf of another: it gets its share.
+    fn join_family(&self, driver: &mut Driver, place: Place, shared: &Arc<Shared>, via: Via) {
+        let _once = shared.membership.set(via.membership.clone());
+        via.membership.join(shared, &self.mailbox);
+        let limited = via.budget != Budget::default();
+        if let Some(mut calls) = driver.calls(place.0).filter(|_| limited) {
+            // It was opened a moment ago.
+            let _open = calls.send_budget(place.1, via.budget);
         }
     }
 
@@ -441,7 +595,8 @@ impl Loop {
         let Some(served) = self.served.get_mut(&(key, stream)) else {
             return;
         };
-        let shared = Shared::new(self.send_queue, 0);
+        let ledger = calls.ledger(stream).unwrap_or_default();
+        let shared = Shared::new((key, stream), self.send_queue, 0, ledger);
         let thread = Serving::Thread(shared.clone());
         let (agent, about) = match std::mem::replace(&mut served.serving, thread) {
             Serving::Gathering { agent, about, .. } => (agent, about),
@@ -450,28 +605,24 @@ impl Loop {
                 return;
             }
         };
-        let operation = Operation {
-            connection: key,
-            stream,
-            shared,
-            mailbox: self.mailbox.clone(),
-            about,
-        };
+        let keeper = keeper_of(&self.service, self.known.get(&key), &about);
+        let mut operation = Operation::new(shared, self.mailbox.clone(), about);
         let worker = Worker::new(&self.workers);
         let span = served.span.clone();
-        let started = self.workers.load(Ordering::Relaxed) <= self.max_workers
+        let started = self.workers.load(Ordering::Relaxed) <= self.service.max_workers
             && thread::Builder::new()
                 .name("aire-operation".into())
                 .spawn(move || {
                     let _worker = worker;
                     let _entered = span.enter();
+                    if let Some((keeper, how)) = keeper {
+                        keeper.keep(how, &mut operation);
+                    }
                     serve(&*agent, operation);
                 })
                 .is_ok();
         if !started {
-            served.serving = Serving::Nobody;
-            let detail = "as many operations as may run are running";
-            let _ended = calls.fail(stream, ErrorCode::Refused, detail, Vec::new());
+            self.refuse(key, stream, calls);
         }
     }
 }
@@ -490,6 +641,39 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Opens an operation on behalf of another one.
+fn invoke_via(
+    driver: &mut Driver,
+    opening: &Opening,
+    via: &Via,
+    args: Vec<u8>,
+) -> Result<StreamId, Error> {
+    let before = via.path.as_deref().and_then(|path| Path::decode(path).ok());
+    let path = PathRef::new(before, &via.did, &via.agent).map_err(|_| Error::TooFar)?;
+    let (agent, operation) = (&opening.agent, &opening.operation);
+    driver.invoke_via(opening.connection, &path, agent, operation, args)
+}
+
+/// A path's bytes, to be read again when the operation is handed on.
+fn encoded(path: &Path<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; path.encoded_len().unwrap_or_default()];
+    // The length is the one that it asked for.
+    let _written = path.encode(&mut bytes);
+    bytes
+}
+
+/// Whether a node says that it hands an operation on to the agent that was asked in the first
+/// place: to itself.
+fn is_circle(asked: &Option<(String, String)>, event: &aire_proto::Event<'_>) -> bool {
+    let (Some((peer, agent)), aire_proto::Event::Delegated { delegate, .. }) = (asked, event)
+    else {
+        return false;
+    };
+    let target: Option<Address> = delegate.target.parse().ok();
+    let named = target.as_ref().and_then(Address::agent);
+    delegate.target_did == peer && named.is_none_or(|named| named == agent)
 }
 
 fn span_of(about: &About) -> Span {
@@ -530,22 +714,35 @@ fn tell_thread(shared: &Shared, event: aire_proto::Event<'_>) -> bool {
         E::Stream {
             bytes, remaining, ..
         } => return shared.stream(bytes, remaining),
-        E::Budget { budget, .. } => return shared.notice(Received::Budget(budget)),
+        E::Budget { budget, .. } => {
+            match shared.membership.get() {
+                Some(membership) if budget.is_report() => membership.reported(&budget),
+                _ => shared.budget_changed(),
+            }
+            return shared.notice(Received::Budget(budget));
+        }
+        E::BudgetRefused { mismatch, .. } => shared.failed(Failure::Currency(mismatch)),
         E::Delegated { delegate, .. } => {
             return shared.notice(Received::Delegated {
                 target: delegate.target.into(),
                 target_did: delegate.target_did.into(),
+                sub_op: delegate.sub_op,
             });
         }
         E::Cancelled { cancel, .. } => shared.failed(Failure::Cancelled {
             reason: cancel.reason,
             detail: cancel.detail.into(),
         }),
-        E::Failed { error, .. } => shared.failed(Failure::Failed {
-            code: error.code,
-            detail: error.detail.into(),
-            data: error.data.into(),
-        }),
+        E::Resumable { resumable, .. } => shared.resumable(&resumable),
+        E::CancelledLate { .. } => shared.cancel_family(),
+        E::Failed { error, .. } => {
+            shared.accounted(error.data);
+            shared.failed(Failure::Failed {
+                code: error.code,
+                detail: error.detail.into(),
+                data: error.data.into(),
+            });
+        }
         E::InputFinished { .. } => shared.finished(),
         E::Ended { outcome, by, .. } => shared.ended(outcome, by),
         _ => {}
@@ -580,6 +777,23 @@ fn apply(calls: &mut Calls<'_>, stream: StreamId, command: Command) -> Result<()
         Command::Cancel { reason, detail } => calls.cancel(stream, reason, detail),
         Command::Resume => {
             calls.resume(stream);
+            Ok(())
+        }
+        Command::OutOfBudget { what, patience } => calls.out_of_budget(stream, what, patience),
+        Command::WithinBudget => calls.within_budget(stream),
+        Command::Delegate {
+            target,
+            target_did,
+            sub_op,
+        } => calls.send_delegate(stream, target, target_did, sub_op),
+        Command::Resumable {
+            ttl_secs,
+            token,
+            last_seq,
+        } => calls.send_resumable(stream, ttl_secs, token, last_seq),
+        Command::Abort => calls.abort(stream, ErrorCode::Cancelled),
+        Command::Adopt(ledger) => {
+            calls.adopt_ledger(stream, ledger);
             Ok(())
         }
     }

@@ -135,6 +135,8 @@ impl core::error::Error for ChargeError {}
 
 /// No limit. Larger than every number that a frame can carry.
 const NONE: u64 = u64::MAX;
+/// The largest limit that is one.
+const LARGEST: u64 = u64::MAX - 1;
 
 /// One thing that is counted. All totals, of the operation's whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +148,8 @@ struct Account {
     spent: u64,
     /// Handed to delegated operations, and not accounted for by them yet.
     committed: u64,
+    /// How many delegated operations may spend without a limit, for all we know.
+    unbounded: usize,
 }
 
 impl Account {
@@ -154,6 +158,7 @@ impl Account {
         cap: NONE,
         spent: 0,
         committed: 0,
+        unbounded: 0,
     };
 
     fn bound(&self) -> u64 {
@@ -164,6 +169,8 @@ impl Account {
     fn free(&self) -> u64 {
         match self.bound() {
             NONE => NONE,
+            // Until they have told what they spent, nobody knows what is left.
+            _ if self.unbounded > 0 => 0,
             bound => bound
                 .saturating_sub(self.spent)
                 .saturating_sub(self.committed),
@@ -171,7 +178,7 @@ impl Account {
     }
 
     fn update(&mut self, remaining: Option<u64>) {
-        self.limit = remaining.map_or(NONE, |left| self.spent.saturating_add(left));
+        self.limit = remaining.map_or(NONE, |left| self.spent.saturating_add(left).min(LARGEST));
     }
 
     /// What may still be spent, by whoever it is with; `None` without a limit. A share that is
@@ -294,6 +301,13 @@ impl Ledger {
         }
     }
 
+    /// So many delegated operations may spend tokens, and money, without a limit. Where there is
+    /// one now, nothing is free before they have told what they spent.
+    pub(crate) fn delegated_without_limit(&mut self, tokens: usize, cost: usize) {
+        self.tokens.unbounded = tokens;
+        self.cost.unbounded = cost;
+    }
+
     fn check(&mut self, charge: &Charge, now: UnixMillis) -> Result<(), ChargeError> {
         if now >= self.deadline() {
             return Err(ChargeError::Exhausted(Dimension::Deadline));
@@ -376,7 +390,8 @@ impl Ledger {
     }
 
     /// [`remaining`](Self::remaining), and what was spent: what a responder tells its initiator
-    /// when it is out of budget.
+    /// when it is out of budget. What remains is left out as long as delegated operations may
+    /// spend without a limit that has come since.
     #[must_use]
     pub fn report(&self) -> Budget {
         let remaining = self.remaining();
@@ -385,6 +400,10 @@ impl Ledger {
             tokens_spent: Some(self.tokens.spent),
             cost_microunits_spent: Some(self.cost.spent).filter(|spent| *spent > 0),
             currency: remaining.currency.or(spent_in),
+            tokens: remaining.tokens.filter(|_| self.tokens.unbounded == 0),
+            cost_microunits: remaining
+                .cost_microunits
+                .filter(|_| self.cost.unbounded == 0),
             ..remaining
         }
     }

@@ -1,5 +1,4 @@
-//! A tree of operations never spends more than its root may, whatever is on its way; and the path
-//! of a delegation.
+//! A tree of operations never spends more than its root may, whatever is on its way.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,11 +9,8 @@
 use std::collections::VecDeque;
 
 use aire_proto::budget::{Charge, ChargeError, Dimension};
-use aire_proto::delegation::{
-    MAX_AGENT_LEN, MAX_DID_LEN, MAX_HOPS, PATH_FRAME, Path, PathError, PathRef, Share, ShareError,
-    Shares,
-};
-use aire_proto::wire::{Budget, Currency, FrameType, Malformed, Payload, Writer};
+use aire_proto::delegation::{Share, ShareError, Shares};
+use aire_proto::wire::{Budget, Currency, Payload};
 use aire_proto::{Ledger, UnixMillis};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -405,7 +401,7 @@ impl Tree {
         while let Some(next) = node.shares.poll(&mut node.ledger, NOW) {
             out.push(next);
             rounds += 1;
-            assert!(rounds < 100, "it never ends: {out:?}");
+            assert!(rounds < 100, "it never ends: {:?}", out.last());
         }
         if node.hungry || node.shares.starving() {
             let report = node.ledger.report();
@@ -505,15 +501,17 @@ impl Tree {
 
     /// With nothing on its way, nobody can go past the root's latest snapshot.
     fn assert_at_rest(&self) {
-        let total = self.total();
-        for at in 0..2 {
-            let free = self.nodes.iter().filter(|node| !node.closed);
-            let free = free.map(|node| amounts(&node.ledger.free())[at]);
-            let free = free.fold(0_u64, u64::saturating_add);
-            let left = self.latest[at].saturating_sub(total[at]);
+        let open = self.nodes.iter().filter(|node| !node.closed);
+        let free = open.map(|node| amounts(&node.ledger.free()));
+        let free = free.fold([0_u64; 2], |[t, c], [tokens, cost]| {
+            [t.saturating_add(tokens), c.saturating_add(cost)]
+        });
+        let spent = self.total();
+        for ((free, spent), latest) in free.into_iter().zip(spent).zip(self.latest) {
+            let left = latest.saturating_sub(spent);
             assert!(
-                free <= left || self.latest[at] == u64::MAX,
-                "{free}, {left}"
+                free <= left || latest == u64::MAX,
+                "{free} free, {left} left"
             );
         }
     }
@@ -555,7 +553,10 @@ fn steps(unlimited: bool) -> impl Strategy<Value = Vec<Step>> {
         20 => node.clone().prop_map(Step::Down),
         20 => node.clone().prop_map(Step::Up),
         1 => Just(Step::Settle),
-        1 => (node, any::<bool>()).prop_map(|(at, accounted)| Step::Close(at, accounted)),
+        1 => (node, any::<bool>()).prop_map(move |(at, accounted)| {
+            // Nobody ever learns what a child without a limit has spent when it does not say so.
+            Step::Close(at, accounted || unlimited)
+        }),
     ];
     vec(step, 0..400)
 }
@@ -643,113 +644,16 @@ proptest! {
                 tree.settle();
             }
         }
-        let mut left = 10_000;
-        while eager.iter().any(|&at| tree.spend(at, [1, 0])) {
-            tree.settle();
-            left -= 1;
-            prop_assert!(left > 0);
-        }
-        tree.settle();
-        while eager.iter().any(|&at| tree.spend(at, [1, 0])) {
+        // Whoever fails asks, and may go on when the answer is there.
+        let mut failed = 0;
+        while failed < 3 {
+            let spends = eager.iter().map(|&at| u32::from(tree.spend(at, [1, 0])));
+            failed = if spends.sum::<u32>() > 0 { 0 } else { failed + 1 };
             tree.settle();
         }
-        let allowed = tree.latest[0];
-        let unused: u64 = (1..NODES)
-            .filter(|at| !eager.contains(at))
-            .map(|at| tree.nodes[at].ledger.free().tokens.unwrap_or(0))
-            .filter(|_| false)
-            .sum();
-        prop_assert_eq!(tree.total()[0] + unused, allowed);
+        prop_assert_eq!(tree.total()[0], tree.latest[0]);
         tree.close_all();
-        prop_assert_eq!(tree.nodes[0].ledger.spent(), Charge { tokens: tree.total()[0], ..tree.nodes[0].ledger.spent() });
+        prop_assert_eq!(tree.nodes[0].ledger.spent().tokens, tree.total()[0]);
         prop_assert_eq!(tree.nodes[0].ledger.committed().tokens, 0);
-    }
-}
-
-// ---- The path.
-
-fn encoded(path: &PathRef<'_>) -> Vec<u8> {
-    let mut out = vec![0; path.encoded_len().unwrap()];
-    assert_eq!(path.encode(&mut out), Ok(out.len()));
-    out
-}
-
-#[test]
-fn a_path_grows_by_one_hop_at_each_node_and_is_read_back_from_the_root() {
-    assert_eq!(PathRef::TYPE, FrameType::Vendor(PATH_FRAME));
-    let first = encoded(&PathRef::new(None, "did:web:a", "écho").unwrap());
-    assert_eq!(first, b"\x01\x09did:web:a\x05\xc3\xa9cho");
-    let first = Path::decode(&first).unwrap();
-    let mut second = encoded(&PathRef::new(Some(first), "did:web:b", "").unwrap());
-    second.extend_from_slice(b"of a later version");
-    let path = Path::decode(&second).unwrap();
-    assert_eq!(
-        path.hops().collect::<Vec<_>>(),
-        [("did:web:a", "écho"), ("did:web:b", "")]
-    );
-    assert_eq!((path.len(), path.is_empty()), (2, false));
-    assert!(path.contains("did:web:a", "écho") && path.contains("did:web:b", ""));
-    assert!(!path.contains("did:web:a", "") && !path.contains("did:web:b", "écho"));
-    // What follows was not passed on.
-    let third = encoded(&PathRef::new(Some(path), "did:web:c", "x").unwrap());
-    assert_eq!(Path::decode(&third).unwrap().len(), 3);
-    assert!(third.ends_with(b"\x09did:web:b\x00\x09did:web:c\x01x"));
-}
-
-#[test]
-fn a_path_has_sixteen_hops_at_most() {
-    let mut bytes = vec![0];
-    for hop in 0..MAX_HOPS {
-        let before = Path::decode(&bytes).unwrap();
-        assert_eq!(before.len(), hop);
-        let path = encoded(&PathRef::new(Some(before), "did:web:a", "a").unwrap());
-        bytes = path;
-    }
-    let full = Path::decode(&bytes).unwrap();
-    let more = PathRef::new(Some(full), "did:web:a", "a");
-    assert_eq!(more, Err(PathError::TooManyHops));
-    bytes[0] = 17;
-    bytes.extend_from_slice(b"\x00\x00");
-    assert_eq!(Path::decode(&bytes), Err(PathError::TooManyHops));
-}
-
-#[test]
-fn names_that_are_too_long_or_no_text_make_no_path() {
-    let did = "d".repeat(MAX_DID_LEN + 1);
-    let agent = "a".repeat(MAX_AGENT_LEN + 1);
-    let (did_fits, agent_fits) = (&did[1..], &agent[1..]);
-    assert!(PathRef::new(None, did_fits, agent_fits).is_ok());
-    for (did, agent) in [(&*did, agent_fits), (did_fits, &*agent)] {
-        let refused = PathRef::new(None, did, agent);
-        assert_eq!(refused, Err(PathError::NameTooLong));
-        let mut out = [0; 512];
-        let mut writer = Writer::new(&mut out);
-        writer.varint(1);
-        writer.prefixed(did.as_bytes());
-        writer.prefixed(agent.as_bytes());
-        let len = writer.finish().unwrap();
-        assert_eq!(Path::decode(&out[..len]), Err(PathError::NameTooLong));
-    }
-    let bad = |bytes| Path::decode(bytes).unwrap_err();
-    assert_eq!(bad(b"\x01\x01\xff\x00"), Malformed::NotUtf8.into());
-    assert_eq!(bad(b"\x01\x00\x01\xff"), Malformed::NotUtf8.into());
-    assert_eq!(bad(b"\x02\x00\x00"), Malformed::Truncated.into());
-    assert_eq!(bad(b""), Malformed::Truncated.into());
-}
-
-proptest! {
-    #![proptest_config(cases(2_000))]
-
-    #[test]
-    fn any_bytes_are_a_path_that_is_passed_on_as_it_came_or_are_refused(
-        bytes in vec(prop_oneof![0_u8..4, any::<u8>()], 0..64),
-    ) {
-        if let Ok(path) = Path::decode(&bytes) {
-            prop_assert_eq!(path.hops().count(), path.len());
-            let longer = encoded(&PathRef::new(Some(path), "did:web:me", "i").unwrap());
-            let read = Path::decode(&longer).unwrap();
-            let expected: Vec<_> = path.hops().chain([("did:web:me", "i")]).collect();
-            prop_assert_eq!(read.hops().collect::<Vec<_>>(), expected);
-        }
     }
 }

@@ -127,6 +127,11 @@ fn assert_budget(id: &str, payload: &[u8], expected: &aire_vectors::Budget) -> B
     assert_eq!(currency, expected.currency, "{id}");
     let deadline = budget.deadline.map(|deadline| deadline.0);
     assert_eq!(deadline, expected.deadline_ms, "{id}");
+    assert_eq!(budget.tokens_spent, expected.tokens_spent, "{id}");
+    let cost = expected.cost_microunits_spent;
+    assert_eq!(budget.cost_microunits_spent, cost, "{id}");
+    let reports = expected.tokens_spent.is_some() || cost.is_some();
+    assert_eq!(budget.is_report(), reports, "{id}");
     budget
 }
 

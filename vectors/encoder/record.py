@@ -1,7 +1,7 @@
 """Turns bytes into the JSON records that README.md describes, checking each."""
 
-from . import wire
-from .reader import Refused, bound, decode, frames, judge, path as read_path, resumes, width
+from . import reader, wire
+from .reader import Refused, bound, decode, frames, judge, resumes, width
 
 # Says that a frame has no other encoding to compare with: re-encoding it would
 # change bytes that a signature covers, or drop what cannot be expressed.
@@ -73,7 +73,6 @@ def frame(
             assert width(decoded["last_recv"]) == 1, name
             token = bytes.fromhex(decoded.pop("token_hex"))
             split_fill(decoded, "token", token, (fill[0], fill[1] - 1))
-            decoded["last_recv"] = decoded.pop("last_recv")
     if kind == wire.HELLO:
         code = judge(data, False, "control-first")
         assert (code is None) == accepted, (name, code)
@@ -204,7 +203,7 @@ def path(name, payload, refused=None, canonical=True, note=None):
         record["note"] = note
     record["encoded_hex"] = wire.frame(wire.PATH, 4, payload).hex()
     try:
-        record["hops"] = read_path(payload)
+        record["hops"] = reader.path(payload)
         assert refused is None, name
         record["canonical"] = canonical
     except Refused as found:

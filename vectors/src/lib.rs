@@ -9,7 +9,8 @@
 //!
 //! A [`Vector`] says what some bytes mean ([`FrameVector`], [`ConcatVector`],
 //! [`VarintVector`], [`DidKeyVector`]), or what a receiver answers them with
-//! ([`MalformedVector`]). The receiver that the outcomes assume is described by
+//! ([`MalformedVector`]); [`BindingVector`] and [`PathVector`] do both for frames of this
+//! project. The receiver that the outcomes assume is described by
 //! [`CLOCK_MS`], [`RECEIVER_CAPABILITIES`] and [`FRAME_LIMIT`]. `vectors/README.md`
 //! documents the JSON.
 //!
@@ -26,9 +27,10 @@ mod model;
 mod read;
 
 pub use model::{
-    Body, Budget, Cancel, Capability, Closes, ConcatVector, Decoded, Delegate, DidKeyVector,
-    ErrorCode, ErrorPayload, Frame, FrameVector, Hello, Invoke, MalformedVector, Place, Resumable,
-    Resume, SignatureBlock, Signing, SigningInputs, VarintVector, Vector,
+    BindingVector, Body, Budget, Cancel, Capability, Closes, ConcatVector, Decoded, Delegate,
+    DidKeyVector, ErrorCode, ErrorPayload, Frame, FrameVector, Hello, Hop, Invoke, MalformedVector,
+    PathFault, PathVector, Place, Resumable, Resume, Resumption, SignatureBlock, Signing,
+    SigningInputs, VarintVector, Vector,
 };
 pub use read::{ReadError, read};
 
@@ -43,6 +45,11 @@ pub const RECEIVER_CAPABILITIES: [(&str, u64); 1] = [("aire.did-method.key/1", 1
 /// `FRAME_TOO_LARGE` vectors announce at least one byte more.
 pub const FRAME_LIMIT: u64 = 1_048_576;
 
+/// The seed of the key that signed the good HELLO which comes before a
+/// [`MalformedVector`] that is sent behind the handshake. Signed frames among them are
+/// judged by it (SIG-8, SIG-13).
+pub const PEER_SEED: [u8; 32] = [77; 32];
+
 /// The OpID of the operation that a [`MalformedVector`] takes place on: the first
 /// one that a client opens (GAP-2).
 pub const OPERATION: u64 = 4;
@@ -56,7 +63,7 @@ const UPSTREAM: [(&str, &str); 4] = [
 ];
 
 /// The generated files: name and text.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 9] = [
     ("own/varints.json", include_str!("../own/varints.json")),
     ("own/envelopes.json", include_str!("../own/envelopes.json")),
     (
@@ -75,6 +82,14 @@ const OWN: [(&str, &str); 7] = [
     (
         "own/bad-operations.json",
         include_str!("../own/bad-operations.json"),
+    ),
+    (
+        "own/channel-binding.json",
+        include_str!("../own/channel-binding.json"),
+    ),
+    (
+        "own/delegation-paths.json",
+        include_str!("../own/delegation-paths.json"),
     ),
 ];
 

@@ -52,6 +52,22 @@ impl Vector {
         }
     }
 
+    /// The channel binding, if it is a vector about one.
+    pub fn as_binding(&self) -> Option<&BindingVector> {
+        match &self.body {
+            Body::Binding(binding) => Some(binding),
+            _ => None,
+        }
+    }
+
+    /// The delegation path, if it is a vector about one.
+    pub fn as_path(&self) -> Option<&PathVector> {
+        match &self.body {
+            Body::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The key pair, if it is a vector about one.
     pub fn as_did_key(&self) -> Option<&DidKeyVector> {
         match &self.body {
@@ -74,6 +90,10 @@ pub enum Body {
     Malformed(MalformedVector),
     /// A seed with its public key and its DID (ID-2).
     DidKey(DidKeyVector),
+    /// Bytes that shall bind an identity to a connection (GAP-21).
+    Binding(Box<BindingVector>),
+    /// Bytes that shall be the path of a delegated operation.
+    Path(PathVector),
 }
 
 /// One well-formed frame: its bytes, its envelope, and what its payload means.
@@ -111,6 +131,17 @@ pub struct FrameVector {
     /// For a signed frame: how its signature came about.
     #[serde(default)]
     pub signing: Option<Signing>,
+    /// Codes, with one of which a receiver ends the operation although the frame is well
+    /// formed: the vector's note says why. Empty where nothing speaks against the frame.
+    #[serde(default)]
+    pub expect: Vec<ErrorCode>,
+    /// For a RESUME: what its receiver knows of the operation.
+    #[serde(default)]
+    pub resumption: Option<Resumption>,
+    /// For a RESUME with [`resumption`](Self::resumption) that is honoured: the number of
+    /// the first STREAM frame that is sent again (RES-5).
+    #[serde(default)]
+    pub replays_from: Option<u64>,
 }
 
 fn yes() -> bool {
@@ -252,6 +283,12 @@ pub struct Budget {
     /// Field 0x04, in Unix milliseconds.
     #[serde(default, deserialize_with = "int_or_none")]
     pub deadline_ms: Option<i64>,
+    /// Field 0x81, of this project: what the sender has spent so far.
+    #[serde(default, deserialize_with = "int_or_none")]
+    pub tokens_spent: Option<u64>,
+    /// Field 0x82, of this project, in millionths of the currency's unit.
+    #[serde(default, deserialize_with = "int_or_none")]
+    pub cost_microunits_spent: Option<u64>,
 }
 
 /// DELEGATE (GAP-7).
@@ -306,6 +343,29 @@ pub struct Resume {
     /// The sequence number of the last STREAM received (RES-4).
     #[serde(deserialize_with = "int")]
     pub last_recv: u64,
+}
+
+/// What the responder of a resumable operation knows when a RESUME comes (RES-5).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumption {
+    /// The only token that it has issued for the operation.
+    #[serde(rename = "token_hex", deserialize_with = "bytes")]
+    pub token: Vec<u8>,
+    /// Whether an earlier RESUME used the token up (RES-10).
+    pub spent: bool,
+    /// Who began the operation.
+    pub owner_did: String,
+    /// Whose connection the RESUME comes on (GAP-17).
+    pub asked_by_did: String,
+    /// For how long the token is good, in seconds.
+    pub ttl_secs: u64,
+    /// How long ago RESUMABLE was sent, in milliseconds.
+    pub age_ms: u64,
+    /// How many STREAM frames it has sent.
+    pub sent: u64,
+    /// The number of the first of them that it still has.
+    pub retained_from: u64,
 }
 
 /// What went into a signature, and what it covers (SIG-5).
@@ -489,4 +549,68 @@ pub struct DidKeyVector {
     pub did: String,
     /// The id of its only verification method.
     pub vmid: String,
+}
+
+/// What comes on the control stream behind a peer's HELLO, on a connection whose ends
+/// both advertise channel binding (GAP-21).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindingVector {
+    /// The whole frame, of type 0x80 with OpID 0.
+    #[serde(rename = "encoded_hex", deserialize_with = "bytes")]
+    pub encoded: Vec<u8>,
+    /// What the TLS session exports at the receiver.
+    #[serde(rename = "exporter_hex", deserialize_with = "key")]
+    pub exporter: [u8; 32],
+    /// The seed of the key that signed the HELLO before it.
+    #[serde(rename = "peer_seed_hex", deserialize_with = "key")]
+    pub peer_seed: [u8; 32],
+    /// The NodeID of that HELLO.
+    pub peer_did: String,
+    /// The code that the receiver closes the connection with; `None` where it is good.
+    #[serde(default)]
+    pub code: Option<ErrorCode>,
+    /// How a good one came about. Its inner payload is empty; behind the separator the
+    /// exporter's value is signed, and then the block.
+    #[serde(default)]
+    pub signing: Option<Signing>,
+}
+
+/// What comes on an operation's stream before INVOKE, where both ends advertise
+/// delegation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathVector {
+    /// The whole frame, of type 0x81.
+    #[serde(rename = "encoded_hex", deserialize_with = "bytes")]
+    pub encoded: Vec<u8>,
+    /// The hops, the root first and the sender last; absent where the path is refused.
+    #[serde(default)]
+    pub hops: Option<Vec<Hop>>,
+    /// Whether encoding the hops gives [`encoded`](Self::encoded) again.
+    #[serde(default)]
+    pub canonical: bool,
+    /// Why it is refused.
+    #[serde(default)]
+    pub refused: Option<PathFault>,
+}
+
+/// A node and its agent that a delegated operation came through.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hop {
+    /// The node's DID.
+    pub did: String,
+    /// The agent.
+    pub agent: String,
+}
+
+/// Why a delegation path is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathFault {
+    /// It does not decode.
+    Malformed,
+    /// It has more than 16 hops.
+    TooManyHops,
 }

@@ -74,6 +74,11 @@ fn vector(file: &'static str, id: &str, mut fields: Map<String, Value>) -> Resul
         Some("varint") => Body::Varint(parse(fields)?),
         Some("malformed") => Body::Malformed(parse(fields)?),
         Some("did-key") => Body::DidKey(parse(fields)?),
+        Some("binding") => {
+            gather_signing(&mut fields);
+            Body::Binding(Box::new(parse(fields)?))
+        }
+        Some("path") => Body::Path(parse(fields)?),
         Some(other) => return Err(format!("kind {other} is unknown")),
     };
     if published && matches!(&body, Body::Frame(frame) if frame.signing.is_some()) {
@@ -89,9 +94,8 @@ fn vector(file: &'static str, id: &str, mut fields: Map<String, Value>) -> Resul
 }
 
 fn frame(mut fields: Map<String, Value>) -> Result<FrameVector, String> {
-    if fields.contains_key("inputs") {
-        nest_signing(&mut fields)?;
-    }
+    gather_signing(&mut fields);
+    add_frame(&mut fields)?;
     let decoded = fields.remove("decoded");
     let mut vector: FrameVector = parse(fields)?;
     if let Some(Value::Object(content)) = decoded {
@@ -110,10 +114,11 @@ fn frame(mut fields: Map<String, Value>) -> Result<FrameVector, String> {
     Ok(vector)
 }
 
-/// Gathers the fields about the signature under `signing`. The published signed
-/// HELLO has no `frame` either: it is all that follows the header, which ends where
-/// the inner payload begins.
-fn nest_signing(fields: &mut Map<String, Value>) -> Result<(), String> {
+/// Gathers the fields about the signature, if there are any, under `signing`.
+fn gather_signing(fields: &mut Map<String, Value>) {
+    if !fields.contains_key("inputs") {
+        return;
+    }
     let mut signing = Map::new();
     for name in [
         "inputs",
@@ -126,9 +131,15 @@ fn nest_signing(fields: &mut Map<String, Value>) -> Result<(), String> {
             signing.insert(name.to_owned(), value);
         }
     }
-    if !fields.contains_key("frame") {
+    fields.insert("signing".to_owned(), Value::Object(signing));
+}
+
+/// Adds the `frame` that the published signed HELLO lacks: it is all that follows the
+/// header, which ends where the inner payload begins.
+fn add_frame(fields: &mut Map<String, Value>) -> Result<(), String> {
+    if let (None, Some(Value::Object(signing))) = (fields.get("frame"), fields.get("signing")) {
         let encoded = text(fields, "encoded_hex")?;
-        let inner = text(&signing, "inner_payload_hex")?;
+        let inner = text(signing, "inner_payload_hex")?;
         let payload = encoded
             .find(inner)
             .and_then(|at| encoded.get(at..))
@@ -136,7 +147,6 @@ fn nest_signing(fields: &mut Map<String, Value>) -> Result<(), String> {
         let frame = serde_json::json!({"type": 1, "flags": 0, "op_id": 0, "payload_hex": payload});
         fields.insert("frame".to_owned(), frame);
     }
-    fields.insert("signing".to_owned(), Value::Object(signing));
     Ok(())
 }
 
@@ -161,6 +171,7 @@ fn expand_fills(fields: &mut Map<String, Value>) -> Result<(), String> {
         ("frame", "payload"),
         ("decoded", "args"),
         ("decoded", "data"),
+        ("decoded", "token"),
     ] {
         let Some(Value::Object(inner)) = fields.get_mut(object) else {
             continue;

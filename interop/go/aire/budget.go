@@ -8,13 +8,24 @@ type Budget struct {
 	Cost       *uint64 // micro-units of Currency
 	Currency   string  // empty: USD
 	DeadlineMS *int64  // UTC
+
+	// Fields of this project: what was spent so far. A BUDGET with either is a
+	// report, which limits nobody; whoever does not know them skips them.
+	TokensSpent *uint64
+	CostSpent   *uint64
 }
+
+// IsReport tells a report from a limit.
+func (p Budget) IsReport() bool { return p.TokensSpent != nil || p.CostSpent != nil }
 
 const (
 	budgetTokens   = 0x01
 	budgetCost     = 0x02
 	budgetCurrency = 0x03
 	budgetDeadline = 0x04
+
+	budgetTokensSpent = 0x81
+	budgetCostSpent   = 0x82
 )
 
 // Append writes the fields in the order of their identifiers (BUD-1).
@@ -36,6 +47,12 @@ func (p Budget) Append(b []byte) []byte {
 	}
 	if p.DeadlineMS != nil {
 		field(budgetDeadline, binary.BigEndian.AppendUint64(nil, uint64(*p.DeadlineMS)))
+	}
+	if p.TokensSpent != nil {
+		field(budgetTokensSpent, AppendVarint(nil, *p.TokensSpent))
+	}
+	if p.CostSpent != nil {
+		field(budgetCostSpent, AppendVarint(nil, *p.CostSpent))
 	}
 	return append(AppendVarint(b, count), body...)
 }
@@ -65,13 +82,29 @@ func DecodeBudget(b []byte) (Budget, error) {
 			p.Cost = &v
 		case budgetCurrency:
 			p.Currency = string(value.take(3))
+			c.bad = c.bad || !letters(p.Currency)
 		case budgetDeadline:
 			v := value.i64()
 			p.DeadlineMS = &v
+		case budgetTokensSpent:
+			v := value.varint()
+			p.TokensSpent = &v
+		case budgetCostSpent:
+			v := value.varint()
+			p.CostSpent = &v
 		default:
 			value.rest()
 		}
 		c.bad = c.bad || !value.done()
 	}
 	return p, check(&c, "BUDGET")
+}
+
+func letters(s string) bool {
+	for _, c := range []byte(s) {
+		if c |= 0x20; c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
 }

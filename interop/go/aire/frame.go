@@ -21,6 +21,10 @@ const (
 	TypeGoodbye   Type = 0x09
 	TypeResumable Type = 0x0a
 	TypeResume    Type = 0x0b
+
+	// Vendor frames of this project.
+	TypeBinding Type = 0x80 // GAP-21, on the control stream
+	TypePath    Type = 0x81 // before INVOKE
 )
 
 // MaxPayload is what a sender stays under and what this peer accepts

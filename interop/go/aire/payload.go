@@ -55,6 +55,52 @@ func DecodeCancel(b []byte) (Cancel, error) {
 	return p, check(&c, "CANCEL")
 }
 
+// Delegate is the payload of DELEGATE (GAP-7).
+type Delegate struct {
+	Target, TargetDID string
+	SubOp             uint64
+}
+
+func (p Delegate) Append(b []byte) []byte {
+	return AppendVarint(AppendString(AppendString(b, p.Target), p.TargetDID), p.SubOp)
+}
+
+func DecodeDelegate(b []byte) (Delegate, error) {
+	c := cursor{b: b}
+	p := Delegate{Target: c.str(), TargetDID: c.str(), SubOp: c.varint()}
+	return p, check(&c, "DELEGATE")
+}
+
+// Hop is a node and its agent that a delegated operation came through.
+type Hop struct{ DID, Agent string }
+
+// Path lists the hops, the root first and the sender last.
+type Path []Hop
+
+// MaxHops is the most that a Path may have.
+const MaxHops = 16
+
+func (p Path) Append(b []byte) []byte {
+	b = AppendVarint(b, uint64(len(p)))
+	for _, h := range p {
+		b = AppendString(AppendString(b, h.DID), h.Agent)
+	}
+	return b
+}
+
+func DecodePath(b []byte) (Path, error) {
+	c := cursor{b: b}
+	n := c.varint()
+	if n > MaxHops {
+		return nil, fault(MalformedFrame, "a path of %d hops", n)
+	}
+	var p Path
+	for i := uint64(0); i < n && !c.bad; i++ {
+		p = append(p, Hop{DID: c.str(), Agent: c.str()})
+	}
+	return p, check(&c, "path")
+}
+
 // Resumable is the payload of RESUMABLE (RES-2).
 type Resumable struct {
 	TTLSecs uint64

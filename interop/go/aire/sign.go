@@ -2,6 +2,7 @@ package aire
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/binary"
 	"time"
 )
@@ -63,7 +64,59 @@ func NewIdentity(seed []byte) Identity {
 // SignHello fills in the block of h. The nonce must be fresh and random
 // (SIG-6).
 func (id Identity) SignHello(h *Hello, nonce [16]byte, at time.Time) {
-	s := Block{Alg: AlgEd25519, VMID: id.VMID, Nonce: nonce, Timestamp: at.UnixMilli()}
-	s.Sig = ed25519.Sign(id.key, signedBytes(TypeHello, h.AppendInner(nil), s.appendHead(nil)))
+	s := id.block(TypeHello, h.AppendInner(nil), nonce, at)
 	h.Block = &s
+}
+
+// Signed is a signature block as received, with the bytes that it is about.
+type Signed struct {
+	Block
+	message []byte
+}
+
+// NewNonce is 16 fresh random bytes (SIG-6).
+func NewNonce() (n [16]byte) {
+	rand.Read(n[:])
+	return n
+}
+
+// block signs inner, which is not sent with it.
+func (id Identity) block(t Type, inner []byte, nonce [16]byte, at time.Time) Block {
+	s := Block{Alg: AlgEd25519, VMID: id.VMID, Nonce: nonce, Timestamp: at.UnixMilli()}
+	s.Sig = ed25519.Sign(id.key, signedBytes(t, inner, s.appendHead(nil)))
+	return s
+}
+
+// SignCancel is the payload of a signed CANCEL (SIG-13).
+func (id Identity) SignCancel(p Cancel, nonce [16]byte, at time.Time) []byte {
+	inner := p.Append(nil)
+	return id.block(TypeCancel, inner, nonce, at).Append(inner)
+}
+
+// DecodeSignedCancel reads a CANCEL with or without a block.
+func DecodeSignedCancel(b []byte) (Cancel, *Signed, error) {
+	if len(b) == 0 {
+		return Cancel{}, nil, nil
+	}
+	c := cursor{b: b}
+	p := Cancel{Reason: c.varint(), Detail: c.str()}
+	if c.bad || c.left() == 0 {
+		return p, nil, check(&c, "CANCEL")
+	}
+	inner := b[:c.pos]
+	block, head := parseBlock(&c)
+	return p, &Signed{block, signedBytes(TypeCancel, inner, head)}, check(&c, "CANCEL")
+}
+
+// SignBinding is the payload of a channel binding (GAP-21): a block over the
+// value that the TLS session exports.
+func (id Identity) SignBinding(exporter []byte, nonce [16]byte, at time.Time) []byte {
+	return id.block(TypeBinding, exporter, nonce, at).Append(nil)
+}
+
+// DecodeBinding reads one, to be checked against this end's exporter value.
+func DecodeBinding(b, exporter []byte) (Signed, error) {
+	c := cursor{b: b}
+	block, head := parseBlock(&c)
+	return Signed{block, signedBytes(TypeBinding, exporter, head)}, check(&c, "binding")
 }

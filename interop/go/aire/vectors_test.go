@@ -131,7 +131,7 @@ func payloadRoundTrips(t *testing.T, f Frame, decoded json.RawMessage) {
 		got, err = DecodeCancel(f.Payload)
 		want, encoded = w, w.Append(nil)
 	case TypeBudget:
-		w := Budget{d.Tokens, d.Cost, d.Currency, d.DeadlineMS}
+		w := Budget{Tokens: d.Tokens, Cost: d.Cost, Currency: d.Currency, DeadlineMS: d.DeadlineMS}
 		got, err = DecodeBudget(f.Payload)
 		want, encoded = w, w.Append(nil)
 	case TypeResumable:

@@ -51,9 +51,24 @@ func (v *Verifier) authenticate(h ParsedHello) error {
 	if s == nil {
 		return fault(BadSignature, "no signature block")
 	}
+	if err := v.CheckSigned(h.NodeID, Signed{*s, h.signed}); err != nil {
+		return err
+	}
+	// Only now, so that nobody can fill the cache of a DID that he cannot
+	// sign for.
+	if !v.Replay.Add(h.NodeID, s.Nonce, v.Now(), time.UnixMilli(s.Timestamp)) {
+		return fault(ReplayedNonce, "nonce of %s", h.NodeID)
+	}
+	return nil
+}
+
+// CheckSigned applies the checks of a block, in the order of GAP-9, to one that
+// nodeID must have signed. Replays are not looked for: TLS keeps every frame
+// behind HELLO on its connection.
+func (v *Verifier) CheckSigned(nodeID string, s Signed) error {
 	did, _, _ := strings.Cut(s.VMID, "#")
-	if did != h.NodeID {
-		return fault(KeyMismatch, "NodeID %s, signed by %s", h.NodeID, s.VMID)
+	if did != nodeID {
+		return fault(KeyMismatch, "NodeID %s, signed by %s", nodeID, s.VMID)
 	}
 	if s.Alg != AlgEd25519 {
 		return fault(BadSignature, "algorithm %#x", s.Alg)
@@ -69,13 +84,8 @@ func (v *Verifier) authenticate(h ParsedHello) error {
 	if s.VMID != DIDKeyMethod(did) {
 		return fault(UnresolvableDID, "no method %s", s.VMID)
 	}
-	if len(s.Sig) != ed25519.SignatureSize || !ed25519.Verify(pub, h.signed, s.Sig) {
+	if len(s.Sig) != ed25519.SignatureSize || !ed25519.Verify(pub, s.message, s.Sig) {
 		return fault(BadSignature, "signature does not verify")
-	}
-	// Only now, so that nobody can fill the cache of a DID that he cannot
-	// sign for.
-	if !v.Replay.Add(did, s.Nonce, now, at) {
-		return fault(ReplayedNonce, "nonce of %s", did)
 	}
 	return nil
 }

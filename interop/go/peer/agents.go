@@ -3,11 +3,11 @@ package peer
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -18,55 +18,115 @@ import (
 // answer serves one operation.
 func (s *session) answer(stream *quic.Stream) {
 	in := bufio.NewReader(stream)
-	f, err := aire.ReadFrame(in)
+	f, err := s.firstFrame(stream, in)
 	if err != nil {
-		s.streamFault(stream, err)
 		stream.CancelRead(0)
 		stream.CancelWrite(0)
-		return
-	}
-	id := uint64(stream.StreamID())
-	if f.Type != aire.TypeInvoke || f.OpID != id {
-		why := fmt.Sprintf("stream %d begins with type %#x of operation %d", id, byte(f.Type), f.OpID)
-		s.Log.Print(why)
-		stream.CancelRead(0)
-		stream.CancelWrite(0)
-		if !s.referenceLike() {
-			s.fault(&aire.Error{Code: aire.ProtocolViolation, Why: why})
+		if s.Log.Print(err); errorCode(err) != aire.ProtocolViolation || !s.referenceLike() {
+			s.streamFault(stream, err)
 		}
 		return
 	}
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
+	if f.Type == aire.TypeResume {
+		s.resume(stream, in, f)
+		return
+	}
+	id := stream.StreamID()
 	call, err := aire.DecodeInvoke(f.Payload)
 	if err != nil {
 		s.fail(stream, aire.MalformedFrame, "")
 		return
 	}
 	s.Log.Printf("invoke op %d %s/%s, %d bytes", id, call.Agent, call.Operation, len(call.Args))
-	var cancelled atomic.Bool
-	go s.watchInitiator(stream, in, cancel, &cancelled)
-	send := func(payload []byte) error {
-		return writeFrame(stream, aire.TypeStream, payload)
+	w := newWork(s.peer, s.active[capResumable])
+	// What came with INVOKE counts before the work begins: its budget, say.
+	for in.Buffered() > 0 {
+		if !s.fromInitiator(stream, in, w) {
+			break
+		}
 	}
+	if w.resumable {
+		s.store.issue(w)
+	}
+	w.attach(stream)
+	go s.watchInitiator(stream, in, w)
+	go func() { w.end(s.serve(w, call)) }()
+	s.deliver(w, stream, 1)
+}
+
+// firstFrame reads up to the frame that opens an operation; vendors' and later
+// versions' may come before it (GAP-14).
+func (s *session) firstFrame(stream *quic.Stream, in *bufio.Reader) (aire.Frame, error) {
+	id := uint64(stream.StreamID())
+	for {
+		f, err := aire.ReadFrame(in)
+		if err != nil {
+			return f, err
+		}
+		opens := f.Type == aire.TypeInvoke || f.Type == aire.TypeResume && s.active[capResumable]
+		if f.OpID != id || f.Type <= aire.TypeResume && !opens {
+			why := fmt.Sprintf("stream %d begins with type %#x of operation %d", id, byte(f.Type), f.OpID)
+			return f, &aire.Error{Code: aire.ProtocolViolation, Why: why}
+		}
+		if opens {
+			return f, nil
+		}
+		if f.Type == aire.TypePath && s.active[capDelegation] {
+			path, err := aire.DecodePath(f.Payload)
+			s.Log.Printf("path op %d %v %v", id, path, err)
+		}
+	}
+}
+
+// serve runs the agent that was called.
+func (s *session) serve(w *work, call aire.Invoke) error {
 	switch {
 	case call.Agent == "echo":
-		err = send(call.Args)
+		return w.send(call.Args)
 	case call.Agent == "stream" && call.Operation == "tokens":
-		err = tokens(ctx, string(call.Args), send)
+		return tokens(w.ctx, string(call.Args), w.send)
 	case call.Agent == "stream":
-		err = fmt.Errorf("no operation %s", call.Operation)
-	default:
-		s.fail(stream, aire.AgentNotFound, call.Agent)
+		return fmt.Errorf("no operation %s", call.Operation)
+	case call.Agent == "delegate":
+		// It only says so, and does the work itself.
+		d := aire.Delegate{Target: "aire://elsewhere.example/echo", TargetDID: "did:web:elsewhere.example", SubOp: 8}
+		w.mu.Lock()
+		w.say(aire.TypeDelegate, d.Append(nil), 0)
+		w.mu.Unlock()
+		return w.send(call.Args)
+	}
+	return &aire.Error{Code: aire.AgentNotFound, Why: call.Agent}
+}
+
+// deliver sends the work's frames and its end on stream.
+func (s *session) deliver(w *work, stream *quic.Stream, next uint64) {
+	if s.DropAfter > 0 {
+		go s.dropAfter(w)
+	}
+	if !w.pump(stream, next) {
 		return
 	}
-	switch {
-	case cancelled.Load():
-		s.fail(stream, aire.Cancelled, "")
-	case err != nil:
-		s.fail(stream, aire.Application, err.Error())
-	default:
+	w.mu.Lock()
+	failure := w.failure
+	w.mu.Unlock()
+	if failure != nil {
+		s.fail(stream, failure.Code, failure.Detail)
+	} else {
 		stream.Close()
+	}
+}
+
+// dropAfter closes the connection when enough was sent on it, once per process.
+func (s *session) dropAfter(w *work) {
+	w.mu.Lock()
+	for w.sent < s.DropAfter && !w.ended {
+		w.changed.Wait()
+	}
+	drop := !w.ended && s.dropped.CompareAndSwap(false, true)
+	w.mu.Unlock()
+	if drop {
+		s.Log.Print("dropping the connection")
+		s.closeAfterDelay(0, "")
 	}
 }
 
@@ -80,24 +140,64 @@ func (s *session) fail(stream *quic.Stream, code aire.Code, detail string) {
 	stream.Close()
 }
 
-// watchInitiator reads what follows INVOKE: nothing but FIN, as a rule. CANCEL
-// and a reset stop the work.
-func (s *session) watchInitiator(stream *quic.Stream, in *bufio.Reader, cancel context.CancelFunc, cancelled *atomic.Bool) {
-	for {
-		f, err := aire.ReadFrame(in)
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			s.streamFault(stream, err)
-			cancel()
-			return
-		}
-		if f.Type == aire.TypeCancel {
-			cancelled.Store(true)
-			cancel()
-		}
+// watchInitiator reads what follows INVOKE or RESUME: CANCEL, BUDGET, FIN.
+func (s *session) watchInitiator(stream *quic.Stream, in *bufio.Reader, w *work) {
+	for s.fromInitiator(stream, in, w) {
 	}
+}
+
+// fromInitiator takes one frame, and says whether to go on reading.
+func (s *session) fromInitiator(stream *quic.Stream, in *bufio.Reader, w *work) bool {
+	f, err := aire.ReadFrame(in)
+	if err == io.EOF {
+		return false
+	}
+	var reset *quic.StreamError
+	if errors.As(err, &reset) {
+		w.stop(errCancelled)
+	}
+	if err != nil {
+		// The end of a connection is the business of what is attached to it.
+		if s.streamFault(stream, err); errorCode(err) != 0 {
+			w.stop(err)
+		}
+		return false
+	}
+	switch f.Type {
+	case aire.TypeCancel:
+		_, signed, err := aire.DecodeSignedCancel(f.Payload)
+		if err == nil && signed != nil {
+			err = s.verifier.CheckSigned(s.peer, *signed)
+		}
+		if err == nil {
+			err = errCancelled
+		}
+		w.stop(onlyCode(err))
+	case aire.TypeBudget:
+		b, err := aire.DecodeBudget(f.Payload)
+		if err != nil {
+			w.stop(onlyCode(err))
+			return true
+		}
+		w.budget(b)
+	}
+	return true
+}
+
+func errorCode(err error) aire.Code {
+	var e *aire.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
+
+// onlyCode is err without what the peer need not know (SIG-14).
+func onlyCode(err error) error {
+	if code := errorCode(err); code != 0 {
+		return &aire.Error{Code: code}
+	}
+	return err
 }
 
 // tokens reads "COUNT" or "COUNT MILLISECONDS".

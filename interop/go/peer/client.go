@@ -1,11 +1,10 @@
 package peer
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -26,6 +25,12 @@ type Call struct {
 	// ReplayHello makes the calls on a first connection, unprinted, and then
 	// sends the very same HELLO on a second.
 	ReplayHello bool
+	// Plan is done in the course of each operation.
+	Plan []step
+	// Resume goes on with an operation whose connection is lost.
+	Resume bool
+	// Path is said before INVOKE, where delegation is active.
+	Path aire.Path
 }
 
 // Exit codes of Run.
@@ -46,6 +51,7 @@ type run struct {
 	gotError bool
 	failed   bool
 	leaving  bool // what the peer does from here on is an answer to our leaving
+	opened   []*session
 }
 
 // Run makes the calls, prints what comes back on out, and returns the exit code.
@@ -81,15 +87,11 @@ func (r *run) fail(format string, args ...any) {
 // reason to close it, so this end gives it the time.
 func (r *run) connect(ctx context.Context, hello []byte, refused bool) int {
 	arrived := new(arrival)
-	conn, err := quic.DialAddr(ctx, r.call.Addr, clientTLS(r.call.Pin), quicConfig(arrived))
+	s, err := r.dial(ctx, r.Options, arrived)
 	if err != nil {
 		return r.ended(closedFrom(err))
 	}
-	ctrl, err := conn.OpenStreamSync(ctx)
-	if err != nil {
-		return r.ended(closedFrom(err))
-	}
-	s := newSession(r.Options, conn, ctrl)
+	conn := s.conn
 	var control sync.WaitGroup
 	err = s.handshake(hello, r.controlFrame)
 	if err == nil {
@@ -123,10 +125,80 @@ func (r *run) connect(ctx context.Context, hello []byte, refused bool) int {
 	}
 	<-conn.Context().Done()
 	control.Wait()
+	r.closeOpened()
 	if unread := arrived.end.Load() - s.count.n; unread > 0 {
 		r.Log.Printf("control stream: %d unread bytes of %d, dropped at the close", unread, arrived.end.Load())
 	}
+	if s.lost.Load() {
+		return r.ended(Closed{})
+	}
 	return r.ended(s.closed())
+}
+
+// dial makes a connection on a UDP socket of its own, which can fall silent.
+func (r *run) dial(ctx context.Context, o *Options, arrived *arrival) (*session, error) {
+	addr, err := net.ResolveUDPAddr("udp", r.call.Addr)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return nil, err
+	}
+	transport := &quic.Transport{Conn: socket}
+	conn, err := transport.Dial(ctx, addr, clientTLS(r.call.Pin), quicConfig(arrived))
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	context.AfterFunc(conn.Context(), func() {
+		// A close that was just queued still has to leave.
+		time.AfterFunc(closeDelay, func() { transport.Close(); socket.Close() })
+	})
+	ctrl, err := conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(o, conn, ctrl)
+	s.transport = transport
+	return s, nil
+}
+
+// open makes a further connection, to resume on.
+func (r *run) open(o *Options) (*session, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	s, err := r.dial(ctx, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.opened = append(r.opened, s)
+	r.mu.Unlock()
+	if err := s.handshake(o.hello(), r.controlFrame); err != nil {
+		return nil, err
+	}
+	go s.watchControl(r.controlFrame)
+	return s, nil
+}
+
+// closeOpened leaves the further connections, and reports what the peer closed.
+func (r *run) closeOpened() {
+	for _, s := range r.opened {
+		if r.failed {
+			// The node may be about to close it, and say why.
+			select {
+			case <-s.conn.Context().Done():
+			case <-time.After(10 * closeDelay):
+			}
+		}
+		if s.conn.Context().Err() == nil {
+			s.leave()
+		} else if c := s.closed(); c.ByPeer && c.Code != 0 {
+			r.line("%v", c)
+			r.failed = true
+		}
+	}
 }
 
 // ended reports how the connection ended and picks the exit code.
@@ -190,37 +262,4 @@ func (r *run) invokeAll(s *session) {
 		}()
 	}
 	ops.Wait()
-}
-
-func (r *run) invoke(s *session, stream *quic.Stream) error {
-	id := uint64(stream.StreamID())
-	call := aire.Invoke{Agent: r.call.Agent, Operation: r.call.Operation, Args: r.call.Args}
-	if err := writeFrame(stream, aire.TypeInvoke, call.Append(nil)); err != nil {
-		return err
-	}
-	// No more input, as the reference does: it is no cancellation (GAP-4).
-	stream.Close()
-	in := bufio.NewReader(stream)
-	for {
-		f, err := aire.ReadFrame(in)
-		if errors.Is(err, io.EOF) {
-			r.line("op %d end", id)
-			return nil
-		}
-		if err != nil {
-			return s.streamFault(stream, err)
-		}
-		if f.OpID != id {
-			stream.CancelRead(0)
-			return fmt.Errorf("a frame of operation %d on its stream", f.OpID)
-		}
-		switch f.Type {
-		case aire.TypeStream:
-			r.line("op %d stream %s", id, f.Payload)
-		case aire.TypeError:
-			r.errorFrame(f)
-		default:
-			r.Log.Printf("op %d skipped: %s", id, describe(f))
-		}
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"aire-interop/aire"
@@ -28,29 +30,67 @@ type Options struct {
 	Tamper      string
 	DoubleHello bool // send a second HELLO right after the first
 	HelloType2  bool // send a frame of type 0x02 after the handshake
-	Log         *log.Logger
+	// Caps are advertised, by their whole names.
+	Caps          []string
+	TamperBinding string
+	// DropAfter closes the connection of the first operation that has sent so
+	// many STREAM frames; 0 never does.
+	DropAfter uint64
+	Log       *log.Logger
 
 	identity aire.Identity
 	verifier *aire.Verifier
+	store    *store
+	dropped  *atomic.Bool
 }
 
 // NewOptions gives a peer that behaves, under a fresh identity.
 func NewOptions(logger *log.Logger) *Options {
+	return &Options{
+		Minor:         2,
+		Tamper:        TamperNone,
+		TamperBinding: BindingNone,
+		Log:           logger,
+		identity:      freshIdentity(),
+		verifier:      aire.NewVerifier(),
+		store:         &store{issued: map[string]issued{}},
+		dropped:       new(atomic.Bool),
+	}
+}
+
+func freshIdentity() aire.Identity {
 	seed := make([]byte, 32)
 	rand.Read(seed)
-	return &Options{
-		Minor:    2,
-		Tamper:   TamperNone,
-		Log:      logger,
-		identity: aire.NewIdentity(seed),
-		verifier: aire.NewVerifier(),
+	return aire.NewIdentity(seed)
+}
+
+// SetCaps takes short names, with commas between them.
+func (o *Options) SetCaps(list string) error {
+	o.Caps = nil
+	for _, short := range strings.FieldsFunc(list, func(c rune) bool { return c == ',' }) {
+		name, ok := Caps[short]
+		if !ok {
+			return fmt.Errorf("--caps knows no %q", short)
+		}
+		o.Caps = append(o.Caps, name)
 	}
+	slices.Sort(o.Caps)
+	return nil
 }
 
 // Validate refuses values that would make a test check nothing.
 func (o *Options) Validate() error {
 	if !slices.Contains(Tampers, o.Tamper) {
 		return fmt.Errorf("--tamper is one of %v", Tampers)
+	}
+	if !slices.Contains(BindingTampers, o.TamperBinding) {
+		return fmt.Errorf("--tamper-binding is one of %v", BindingTampers)
+	}
+	if o.TamperBinding != BindingNone && !slices.Contains(o.Caps, capBinding) {
+		return fmt.Errorf("--tamper-binding needs --caps binding")
+	}
+	if o.Minor < 4 && len(o.Caps) > 0 {
+		return fmt.Errorf("--caps needs --minor 4 or more: the reference is noted to have none")
 	}
 	if o.Minor < 2 && o.Tamper != TamperNone {
 		return fmt.Errorf("--tamper needs --minor 2 or more: below it HELLO is unsigned")
@@ -66,15 +106,16 @@ func (o *Options) referenceLike() bool { return o.Minor <= 2 }
 
 // Misbehaves says that a sound peer must close the connection on this one.
 func (o *Options) Misbehaves() bool {
-	return o.Tamper != TamperNone || o.DoubleHello || o.HelloType2 || o.Minor < 2
+	return o.Tamper != TamperNone || o.TamperBinding != BindingNone || o.DoubleHello || o.HelloType2 || o.Minor < 2
 }
 
 // hello builds the frame to send, with a fresh nonce on every call.
 func (o *Options) hello() []byte {
 	h := aire.Hello{Major: aire.Major, Minor: o.Minor, NodeID: o.identity.DID}
+	for _, name := range o.Caps {
+		h.Caps = append(h.Caps, aire.Capability{Name: name, Version: 1})
+	}
 	at := time.Now()
-	var nonce [16]byte
-	rand.Read(nonce[:])
 	switch o.Tamper {
 	case TamperNodeID:
 		h.NodeID = otherLastLetter(h.NodeID)
@@ -82,7 +123,7 @@ func (o *Options) hello() []byte {
 		at = at.Add(-10 * time.Minute)
 	}
 	if o.Minor >= 2 {
-		o.identity.SignHello(&h, nonce, at)
+		o.identity.SignHello(&h, aire.NewNonce(), at)
 	}
 	switch o.Tamper {
 	case TamperSignature:

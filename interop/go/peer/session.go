@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -32,6 +34,12 @@ type session struct {
 	ctrl  *quic.Stream
 	in    *bufio.Reader
 	count *countingReader
+
+	peer   string          // the peer's DID, once its HELLO was good
+	active map[string]bool // the capabilities that both advertised (CAP-5)
+
+	transport *quic.Transport // of a client's connection
+	lost      atomic.Bool     // given up on purpose
 
 	writing sync.Mutex
 	failing sync.Once
@@ -82,6 +90,17 @@ func (s *session) handshake(hello []byte, seen ControlFrame) error {
 	}
 	s.Log.Printf("hello %s minor %d, negotiated %d, %d capabilities, %d bytes after the block",
 		h.NodeID, h.Minor, min(h.Minor, s.Minor), len(h.Caps), h.Extra)
+	s.peer, s.active = h.NodeID, map[string]bool{}
+	for _, c := range h.Caps {
+		if slices.Contains(s.Caps, c.Name) {
+			s.active[c.Name] = true
+		}
+	}
+	if s.active[capBinding] {
+		if err := s.bind(seen); err != nil {
+			return err
+		}
+	}
 	if s.HelloType2 {
 		return s.write(aire.Frame{Type: aire.TypeReserved2}.Append(nil))
 	}
@@ -162,6 +181,16 @@ func (s *session) streamFault(stream *quic.Stream, err error) error {
 		return err
 	}
 	return s.fault(err)
+}
+
+// lose gives up the connection, with or without a word.
+func (s *session) lose(silence bool) {
+	s.lost.Store(true)
+	if silence {
+		s.transport.Close()
+	} else {
+		s.conn.CloseWithError(0, "lost")
+	}
 }
 
 func (s *session) closeAfterDelay(code quic.ApplicationErrorCode, text string) {

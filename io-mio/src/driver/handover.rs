@@ -89,6 +89,10 @@ pub(super) fn apply(
         }
         return true;
     }
+    if std::mem::take(&mut entry.adopts_ledger) {
+        // Fails only for an operation that is over.
+        let _over = proto.keep_ledger(stream, entry.ledger.clone(), now);
+    }
     match entry.stall.take() {
         Some(Stall::Out { what, patience }) => proto.out_of_budget(stream, what, patience, now),
         Some(Stall::Over) => proto.within_budget(stream),

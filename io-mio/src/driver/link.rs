@@ -11,7 +11,7 @@ use tracing::{Span, debug, debug_span, trace};
 
 use super::handover::{apply, write};
 use super::outbox::{Calls, Queued, Stream};
-use super::tables::Tables;
+use super::tables::{SharedLedger, Tables};
 use super::{Closed, ConnectionKey, Event};
 use crate::identity::Identity;
 use crate::settings::Settings;
@@ -167,6 +167,10 @@ impl Link {
     pub(super) fn opened(&mut self, stream: StreamId, args: Vec<u8>, now: Now) {
         self.streams.insert(stream, Stream::with_args(args));
         self.share_ledger(stream, now);
+    }
+
+    pub(super) fn ledger(&self, stream: StreamId) -> Option<SharedLedger> {
+        self.streams.get(&stream).map(|entry| entry.ledger.clone())
     }
 
     /// Has the protocol count in the ledger that the application shares.

@@ -32,6 +32,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aire_proto::connection::{CallError, CloseReason};
+use aire_proto::delegation::PathRef;
 use aire_proto::handshake::Agreement;
 use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard, KeyResolver, PublicKey};
 use aire_proto::{Now, Role, StreamId, UnixMillis};
@@ -274,6 +275,11 @@ impl Driver {
         self.stirred.is_empty() && self.links.values().all(Link::has_said_all)
     }
 
+    /// Who this side is.
+    pub(crate) fn did(&self) -> &str {
+        self.shared.identity.did()
+    }
+
     /// How many bytes of one operation may wait to be sent.
     pub(crate) const fn send_queue(&self) -> usize {
         self.shared.settings.send_queue
@@ -385,6 +391,27 @@ impl Driver {
         self.opened(connection, stream, args)
     }
 
+    /// As [`invoke`](Self::invoke), on behalf of another operation: a peer that knows
+    /// `x-aire-rs.delegation/0` is told through whom it comes.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke).
+    pub fn invoke_via(
+        &mut self,
+        connection: ConnectionKey,
+        via: &PathRef<'_>,
+        agent: &str,
+        operation: &str,
+        args: Vec<u8>,
+    ) -> Result<StreamId, Error> {
+        self.may_invoke(connection)?;
+        let link = self.links.get_mut(&connection);
+        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
+        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
+        let stream = proto.invoke_via(via, agent, operation, args.len())?;
+        self.opened(connection, stream, args)
+    }
+
     /// Goes on with an operation of a lost connection: RESUME with its latest token, and the
     /// number of STREAM frames received whole. The answer is that of any operation.
     ///
@@ -445,6 +472,14 @@ impl Driver {
         Some(link.calls(self.shared.settings.send_queue))
     }
 
+    /// An operation's ledger, to be shared with whoever works on it.
+    pub(crate) fn ledger(
+        &self,
+        (connection, stream): (ConnectionKey, StreamId),
+    ) -> Option<SharedLedger> {
+        self.links.get(&connection)?.ledger(stream)
+    }
+
     /// Gives the key that [`Event::KeyAwaited`] asked for; `None` when it cannot be had.
     pub fn key_fetched(
         &mut self,
@@ -456,6 +491,15 @@ impl Driver {
         if let Some(link) = self.links.get_mut(&connection) {
             link.authenticate(Some(key), &mut self.shared, now, tell);
             link.read_control(&mut self.shared, now, tell);
+            self.stirred.insert(connection);
+        }
+    }
+
+    /// Closes a connection at once, without a word: what is live on it is lost to this side.
+    pub(crate) fn drop_connection(&mut self, connection: ConnectionKey) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            // Fails only on a connection that is over.
+            let _over = link.quic.close(true, 0, b"");
             self.stirred.insert(connection);
         }
     }

@@ -65,6 +65,8 @@ pub(super) struct Stream {
     pub(super) stall: Option<Stall>,
     /// What the operation may spend.
     pub(super) ledger: SharedLedger,
+    /// The protocol counts in another ledger yet.
+    pub(super) adopts_ledger: bool,
     /// The application reads nothing for now.
     pub(super) paused: bool,
     /// Bytes that the transport handed over and nobody could take yet.
@@ -196,6 +198,16 @@ impl Calls<'_> {
     #[must_use]
     pub fn ledger(&self, stream: StreamId) -> Option<SharedLedger> {
         self.streams.get(&stream).map(|entry| entry.ledger.clone())
+    }
+
+    /// Has the operation counted in `ledger` from now on: that of the operation that it goes on
+    /// with.
+    pub(crate) fn adopt_ledger(&mut self, stream: StreamId, ledger: SharedLedger) {
+        if let Some(entry) = self.streams.get_mut(&stream) {
+            entry.ledger = ledger;
+            entry.adopts_ledger = true;
+            self.touched.push(stream);
+        }
     }
 
     /// Spends from an operation's budget: call it before the work is done (`BUD-6`).

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aire_proto::budget::{ChargeError, CurrencyMismatch};
 use aire_proto::wire::Budget;
 use aire_proto::{CancelReason, ErrorCode};
 
@@ -35,6 +36,9 @@ pub enum Failure {
     Ended,
     /// Nothing came in time. The operation goes on.
     TimedOut,
+    /// An amount of money is in another currency than the operation is counted in. Nothing is ever
+    /// converted.
+    Currency(CurrencyMismatch),
     /// The payload is longer than a frame may be, and was not sent (`WIRE-13`). The operation goes
     /// on.
     TooLong,
@@ -50,6 +54,18 @@ impl Failure {
         }
     }
 
+    /// What a charge that was refused makes of the operation (`BUD-7`).
+    pub(crate) fn over_budget(error: ChargeError) -> Self {
+        match error {
+            ChargeError::Exhausted(what) => Self::Failed {
+                code: what.code(),
+                detail: error.to_string(),
+                data: Vec::new(),
+            },
+            ChargeError::Currency(mismatch) => Self::Currency(mismatch),
+        }
+    }
+
     /// What the peer is told, and in which words.
     pub(crate) fn to_error(&self) -> (ErrorCode, String, Vec<u8>) {
         match self {
@@ -57,6 +73,7 @@ impl Failure {
             Self::Cancelled { .. } | Self::Reset(_) | Self::Lost => {
                 (ErrorCode::Cancelled, String::new(), Vec::new())
             }
+            Self::Currency(mismatch) => (ErrorCode::Refused, mismatch.to_string(), Vec::new()),
             other => (ErrorCode::Application, other.to_string(), Vec::new()),
         }
     }
@@ -77,6 +94,7 @@ impl fmt::Display for Failure {
             Self::Lost => f.write_str("the connection was lost"),
             Self::Ended => f.write_str("nothing more can be sent on this operation"),
             Self::TimedOut => f.write_str("nothing came in time"),
+            Self::Currency(mismatch) => mismatch.fmt(f),
             Self::TooLong => f.write_str("a payload is at most 1,048,576 bytes"),
         }
     }
@@ -90,7 +108,8 @@ impl std::error::Error for Failure {}
 pub enum Received {
     /// A STREAM frame's payload.
     Stream(Vec<u8>),
-    /// What the operation may still spend.
+    /// From an initiator: what the operation may still spend, which its ledger has already. From a
+    /// responder: a report of what it has spent; see [`Budget::is_report`].
     Budget(Budget),
     /// The responder handed the operation on.
     Delegated {
@@ -98,6 +117,8 @@ pub enum Received {
         target: String,
         /// The DID there; empty when unknown.
         target_did: String,
+        /// The operation's id there; 0 when unknown.
+        sub_op: u64,
     },
 }
 
@@ -106,7 +127,9 @@ impl Received {
     pub(super) fn cost(&self) -> usize {
         let held = match self {
             Self::Stream(payload) => payload.len(),
-            Self::Delegated { target, target_did } => target.len() + target_did.len(),
+            Self::Delegated {
+                target, target_did, ..
+            } => target.len() + target_did.len(),
             Self::Budget(_) => 0,
         };
         held + FRAME_COST

@@ -4,31 +4,43 @@
 //! peer waits in it, bounded; what is to be sent is counted against a bound until the transport
 //! has it. Whoever waits is woken at once by a cancel, whatever it waits for.
 
+mod delivery;
+mod delegation;
 mod failure;
+mod family;
+mod resuming;
 mod shared;
+mod spending;
 
+pub use delegation::{Branch, BranchEnd, OnFailure};
 pub use failure::{Failure, Received};
-pub(crate) use shared::Shared;
+pub(crate) use family::{Family, Membership};
+pub(crate) use delivery::Route;
+pub(crate) use shared::{Bell, Place, Shared};
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aire_proto::wire::Budget;
-use aire_proto::{CancelReason, OpId, StreamId};
+use aire_proto::{CancelReason, OpId};
+use tracing::debug;
 
-use crate::ConnectionKey;
 use crate::driver::is_too_long;
 use crate::mailbox::{Command, Mailbox};
+use crate::resumption::Kept;
+use crate::store::Terminal;
 use shared::{FRAME_COST, INBOX_BOUND};
 
 /// One operation, in the hands of one thread. Dropping it before its end cancels it.
 pub struct Operation {
-    pub(crate) connection: ConnectionKey,
-    pub(crate) stream: StreamId,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) about: About,
+    shared: Arc<Shared>,
+    mailbox: Mailbox,
+    about: About,
+    /// How long to wait for a top-up.
+    patience: Duration,
+    /// A responder's, when it can be resumed.
+    kept: Option<Arc<Kept>>,
 }
 
 /// What an operation is about.
@@ -39,6 +51,12 @@ pub(crate) struct About {
     pub(crate) operation: String,
     pub(crate) args: Vec<u8>,
     pub(crate) peer: String,
+    /// Where the responder is, as the initiator has it; empty on the responder's side.
+    pub(crate) address: String,
+    /// The DID of this node.
+    pub(crate) node: String,
+    /// Through whom it was delegated, as it came; `None` when it was not.
+    pub(crate) path: Option<Vec<u8>>,
     /// Which part this side plays.
     pub(crate) responder: bool,
 }
@@ -55,6 +73,34 @@ impl fmt::Debug for Operation {
 }
 
 impl Operation {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Mailbox, about: About) -> Self {
+        Self {
+            shared,
+            mailbox,
+            about,
+            patience: Duration::ZERO,
+            kept: None,
+        }
+    }
+
+    pub(crate) fn parts(&self) -> (Arc<Shared>, Mailbox) {
+        (self.shared.clone(), self.mailbox.clone())
+    }
+
+    pub(crate) const fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// From now on its frames go into a store first.
+    pub(crate) fn kept_by(&mut self, kept: Arc<Kept>) {
+        self.kept = Some(kept);
+    }
+
+    /// Whether its stream is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.lock().over
+    }
+
     /// Its id on the wire.
     #[must_use]
     pub const fn id(&self) -> OpId {
@@ -121,9 +167,10 @@ impl Operation {
         loop {
             if let Some(received) = state.inbox.pop_front() {
                 state.inbox_bytes = state.inbox_bytes.saturating_sub(received.cost());
+                state.taken += u64::from(matches!(received, Received::Stream(_)));
                 if state.paused && state.inbox_bytes < INBOX_BOUND / 2 {
                     state.paused = false;
-                    self.tell(Command::Resume);
+                    self.mailbox.operation(state.place, Command::Resume);
                 }
                 return Ok(Some(received));
             }
@@ -151,6 +198,46 @@ impl Operation {
         if is_too_long(&payload) {
             return Err(Failure::TooLong);
         }
+        self.wait_for_room(payload.len())?;
+        // What others send must not come twice.
+        if let Some(place) = self.keep_frame(&payload)? {
+            self.mailbox.operation(place, Command::Send(payload));
+        }
+        Ok(())
+    }
+
+    /// Puts a frame into the store, if the operation has one, before it is sent. Where it is to be
+    /// sent; `None` when a pump does that.
+    fn keep_frame(&mut self, payload: &[u8]) -> Result<Option<Place>, Failure> {
+        let Some(kept) = &self.kept else {
+            return Ok(Some(self.shared.place()));
+        };
+        match kept.append(payload) {
+            Ok(place) => Ok(place),
+            Err(error) => {
+                let goes_on = kept.forsake(&error);
+                self.kept = None;
+                if goes_on {
+                    return Ok(Some(self.shared.place()));
+                }
+                self.shared.failed(Failure::Lost);
+                Err(Failure::Lost)
+            }
+        }
+    }
+
+    /// Puts the end into the store, if the operation has one. Where the peer is to be told; `None`
+    /// when a pump does that.
+    fn keep_end(&mut self, terminal: impl FnOnce() -> Terminal) -> Option<Place> {
+        match self.kept.take() {
+            Some(kept) => kept.finish(&terminal()),
+            None => Some(self.shared.place()),
+        }
+    }
+
+    /// Waits until so many bytes more may be on their way, and counts them.
+    fn wait_for_room(&self, len: usize) -> Result<(), Failure> {
+        let mut stalled = None;
         let mut state = self.shared.lock();
         loop {
             if let Some(failure) = &state.failure {
@@ -159,21 +246,29 @@ impl Operation {
             if state.sending_ended || state.over {
                 return Err(Failure::Ended);
             }
-            if state.unsent <= self.shared.send_queue {
+            if !state.suspended && state.has_room(len, self.shared.send_queue) {
                 break;
             }
+            stalled.get_or_insert_with(Instant::now);
             state = match self.shared.wait(state, None) {
                 Some(state) => state,
                 None => return Err(Failure::TimedOut),
             };
         }
-        state.unsent = state.unsent.saturating_add(payload.len() + FRAME_COST);
+        if state.is_own() {
+            state.unsent = state.unsent.saturating_add(len + FRAME_COST);
+        }
         drop(state);
-        self.tell(Command::Send(payload));
+        if let Some(began) = stalled {
+            let waited = began.elapsed();
+            debug!(layer = "transport", ?waited, "the producer had stalled");
+            self.mailbox.counters.stalled_by_transport(waited);
+        }
         Ok(())
     }
 
-    /// Tells the peer what the operation may still spend.
+    /// Tells the peer what the operation may still spend, from when it hears it. Past a deadline
+    /// that is set here the operation is cancelled.
     pub fn send_budget(&mut self, budget: Budget) {
         self.tell(Command::Budget(budget));
     }
@@ -181,23 +276,38 @@ impl Operation {
     /// Sends nothing more. An initiator then still receives; for a responder it is the end, and
     /// comes by itself when its handler returns.
     pub fn finish(&mut self) {
-        if !std::mem::replace(&mut self.shared.lock().sending_ended, true) {
-            self.tell(Command::Finish);
+        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+            return;
+        }
+        if let Some(place) = self.keep_end(|| Terminal::Finished) {
+            self.mailbox.operation(place, Command::Finish);
         }
     }
 
     /// Ends the operation with an ERROR. A handler rather returns the [`Failure`].
     pub fn fail(&mut self, failure: &Failure) {
-        if !std::mem::replace(&mut self.shared.lock().sending_ended, true) {
-            let (code, detail, data) = failure.to_error();
-            self.tell(Command::Fail { code, detail, data });
+        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+            return;
+        }
+        let (code, detail, data) = failure.to_error();
+        let terminal = || Terminal::Failed {
+            code,
+            detail: detail.clone(),
+            data: data.clone(),
+        };
+        if let Some(place) = self.keep_end(terminal) {
+            let command = Command::Fail { code, detail, data };
+            self.mailbox.operation(place, command);
         }
     }
 
     /// Asks the peer to end the operation. [`recv_frame`](Self::recv_frame) says how it ended.
     pub fn cancel(&mut self, reason: CancelReason, detail: impl Into<String>) {
-        self.shared.lock().sending_ended = true;
         let detail = detail.into();
+        let mut state = self.shared.lock();
+        state.sending_ended = true;
+        state.cancelled.get_or_insert((reason, detail.clone()));
+        drop(state);
         self.tell(Command::Cancel { reason, detail });
     }
 
@@ -226,8 +336,7 @@ impl Operation {
     }
 
     fn tell(&self, command: Command) {
-        self.mailbox
-            .operation(self.connection, self.stream, command);
+        self.mailbox.operation(self.shared.place(), command);
     }
 }
 
@@ -235,7 +344,7 @@ impl Drop for Operation {
     fn drop(&mut self) {
         let state = self.shared.lock();
         let answered = self.about.responder && state.sending_ended;
-        let given_up = !state.over && !answered && state.failure.is_none();
+        let given_up = !state.over && !answered && !state.left && state.failure.is_none();
         drop(state);
         if given_up {
             self.cancel(CancelReason::UserCancelled, "");

@@ -56,7 +56,7 @@ const BATCH_CHANGES: usize = 256;
 /// A call that changes something returns when the change is on the disk: the process may be killed
 /// at any moment after that, and loses nothing. The same holds when the machine loses power, if
 /// disk and file system keep what they were told to flush. Changes of many threads at once share a
-/// flush.
+/// flush. The file keeps the size of the most that it ever held; what is forgotten makes room in it.
 ///
 /// After a crash, nobody works on the operations in the file: [`Batch::worked_until`] is long
 /// past. What they had sent can be had, and their end if they had come to it.
@@ -233,9 +233,7 @@ impl ResumeFile {
             return Err(self.content("a database of another program"));
         }
         {
-            let mut about = transaction
-                .open_table(ABOUT)
-                .map_err(|e| self.content(e))?;
+            let mut about = transaction.open_table(ABOUT).map_err(|e| self.content(e))?;
             let format = about.get(FORMAT).map_err(|e| failed(e.into()))?;
             let format = format.map(|format| format.value().to_owned());
             match format.as_deref() {
@@ -342,8 +340,8 @@ fn put_tickets(key: &OperationKey, tickets: &[Ticket]) -> Step {
 fn read_tickets(mut value: &[u8]) -> Result<Vec<Ticket>, StoreError> {
     let mut tickets = Vec::new();
     while !value.is_empty() {
-        let (ticket, rest) = read_ticket(value)
-            .ok_or_else(|| StoreError::Content("a token that is none".into()))?;
+        let (ticket, rest) =
+            read_ticket(value).ok_or_else(|| StoreError::Content("a token that is none".into()))?;
         tickets.push(ticket);
         value = rest;
     }
@@ -375,12 +373,17 @@ impl ResumeStore for DurableStore {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let bytes = coding::record(record)?;
-        self.change(|memory| {
+        let opened = self.change(|memory| {
             let gone = memory.admit(key, record, lease, now)?;
             let put = Step::Put(row(key, RECORD, 0), bytes);
             let gone = gone.iter().map(|key| remove(key, RECORD..END));
             Ok(((), gone.chain([put]).collect()))
-        })
+        });
+        if let Err(StoreError::Failed(_)) = opened {
+            // No row may come into the file without this first one.
+            self.memory.forget(key)?;
+        }
+        opened
     }
 
     fn issue(

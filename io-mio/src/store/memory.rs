@@ -42,8 +42,8 @@ pub(super) struct Ticket {
 /// One operation as it is kept.
 pub(super) struct Operation {
     pub(super) record: Record,
-    /// Without a gap, `first` at the front. A deque rather than a fixed window: its end also has
-    /// to be known when a store is read back, and its frames are shared with readers.
+    /// Without a gap, `first` at the front. The core's `Window` takes all of its memory at the
+    /// start; most answers are much smaller than theirs, and readers share these frames.
     pub(super) frames: VecDeque<Arc<[u8]>>,
     pub(super) first: u64,
     bytes: usize,
@@ -209,7 +209,7 @@ fn size(word: &Word) -> usize {
     match word {
         Word::Cancel { detail, .. } => detail.len(),
         Word::Input(payload) => payload.len(),
-        Word::Budget(_) | Word::InputFinished => 0,
+        Word::Budget(_) | Word::InputFinished | Word::Attended { .. } | Word::Unattended => 0,
     }
 }
 
@@ -497,7 +497,9 @@ impl ResumeStore for MemoryStore {
         self.wait(key, patience, |operation| {
             operation.heard(after);
             let words = operation.words.iter();
-            let words: Vec<_> = words.map(|(number, word)| (*number, word.clone())).collect();
+            let words: Vec<_> = words
+                .map(|(number, word)| (*number, word.clone()))
+                .collect();
             Ok((!words.is_empty(), words))
         })
     }

@@ -24,6 +24,7 @@
 //! handed in, as everywhere. A store that fails says so in a [`StoreError`]; the operation goes
 //! on, and can no longer be resumed.
 
+#[cfg(any(feature = "durable", feature = "redis"))]
 mod coding;
 #[cfg(feature = "durable")]
 mod durable;
@@ -84,7 +85,7 @@ impl OperationKey {
 /// As lower-case hexadecimal digits.
 impl fmt::Display for OperationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&coding::hex(&self.0))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -107,6 +108,15 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     boring::rand::rand_bytes(&mut bytes)
         .map_err(|error| StoreError::Failed(format!("no random bytes: {error}")))?;
     Ok(bytes)
+}
+
+/// `bytes` as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What a store keeps in place of a token: who reads the store cannot resume.
@@ -173,6 +183,17 @@ pub enum Word {
     Input(Vec<u8>),
     /// Nothing more comes from the initiator.
     InputFinished,
+    /// Not of the initiator, but of the node that speaks with it: it has taken the frames up to
+    /// `taken`, and the operation's latest token is good until then. The handler sends no more for
+    /// itself, and must not run further ahead than the window holds.
+    Attended {
+        /// The number of the last frame taken; 0 when none.
+        taken: u64,
+        /// When that token's time is over.
+        until: UnixMillis,
+    },
+    /// That node lost the connection.
+    Unattended,
 }
 
 /// What [`ResumeStore::read`] found.

@@ -7,6 +7,7 @@ use super::operation::{Operation, Outcome, Part, Side};
 use super::outgoing::{Fin, Refused};
 use crate::budget::ChargeError;
 use crate::code::{CancelReason, ErrorCode};
+use crate::delegation::PathRef;
 use crate::id::{OpId, StreamId};
 use crate::storage::{Storage, Table};
 use crate::time::Now;
@@ -111,6 +112,16 @@ impl<S: Storage> Connection<S> {
         operation: &str,
         args_len: usize,
     ) -> Result<StreamId, CallError> {
+        self.open_operation(None, agent, operation, args_len)
+    }
+
+    fn open_operation(
+        &mut self,
+        via: Option<&PathRef<'_>>,
+        agent: &str,
+        operation: &str,
+        args_len: usize,
+    ) -> Result<StreamId, CallError> {
         self.may_open()?;
         let (stream, op) = self.next_operation()?;
         let target = InvokeTarget { agent, operation };
@@ -122,6 +133,9 @@ impl<S: Storage> Connection<S> {
         }
         let mut opened = Operation::new(op, Part::Initiator);
         let header = FrameHeader::new(FrameType::Invoke, op.get(), payload_len);
+        if let Some(via) = via {
+            opened.outgoing.push(op.get(), via)?;
+        }
         opened.outgoing.announce(header, &target, args_len)?;
         self.add_opened(stream, opened)?;
         Ok(stream)
@@ -147,6 +161,26 @@ impl<S: Storage> Connection<S> {
         Ok(())
     }
 
+    /// As [`invoke`](Self::invoke), for an operation that is delegated on behalf of another: `via`
+    /// tells a peer that knows [`DELEGATION`](crate::capability::DELEGATION) through whom it
+    /// comes; others are told nothing.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was opened.
+    pub fn invoke_via(
+        &mut self,
+        via: &PathRef<'_>,
+        agent: &str,
+        operation: &str,
+        args_len: usize,
+    ) -> Result<StreamId, CallError> {
+        let active = self.agreement.map(|agreed| agreed.active);
+        let via = active
+            .is_some_and(|active| active.delegation())
+            .then_some(via);
+        self.open_operation(via, agent, operation, args_len)
+    }
+
     /// Goes on with an operation of a lost connection: RESUME with its latest token, and the
     /// number of STREAM frames that were received whole. The responder sends what follows them.
     /// Ask the transport first whether the peer allows another stream.
@@ -155,10 +189,11 @@ impl<S: Storage> Connection<S> {
     /// [`CallError`]; nothing was opened.
     pub fn resume(&mut self, token: &[u8], last_recv: u64) -> Result<StreamId, CallError> {
         self.may_open()?;
-        if !self
-            .agreement
-            .is_some_and(|agreed| agreed.active.resumable())
-        {
+        let known = self.minor() >= Resume::SINCE_MINOR
+            && self
+                .agreement
+                .is_some_and(|agreed| agreed.active.resumable());
+        if !known {
             return Err(CallError::NotNegotiated);
         }
         let (stream, op) = self.next_operation()?;
@@ -308,6 +343,9 @@ impl<S: Storage> Connection<S> {
     pub fn finish(&mut self, stream: StreamId) -> Result<(), CallError> {
         let operation = self.sending(stream)?;
         operation.outgoing.fin = Fin::Queued;
+        if operation.part == Part::Responder {
+            operation.end_stall();
+        }
         self.settle(stream);
         Ok(())
     }

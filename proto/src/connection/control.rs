@@ -128,6 +128,7 @@ impl<S: Storage> Connection<S> {
                 .outgoing
                 .build(|out| write_hello(out, local, nonce, now.unix))?;
             self.control.started = true;
+            self.say_owed_binding(local, now)?;
         }
         Ok(())
     }

@@ -84,6 +84,7 @@ impl<S: Storage> Connection<S> {
             return Step::Rest;
         }
         let binds = frame == FrameType::Vendor(BINDING_FRAME)
+            && header.op_id == 0
             && self.control.hello == HelloState::BindingAwaited;
         if matches!(frame, FrameType::Reserved(_) | FrameType::Vendor(_)) && !binds {
             self.count_skipped();

@@ -5,6 +5,7 @@ use core::fmt;
 use super::operation::{Outcome, Side};
 use crate::budget::CurrencyMismatch;
 use crate::code::ErrorCode;
+use crate::delegation::Path;
 use crate::handshake::HandshakeError;
 use crate::id::{OpId, StreamId};
 use crate::wire::{Budget, Cancel, Delegate, ErrorFrame, Resumable, Resume};
@@ -86,6 +87,15 @@ pub enum Event<'a> {
     /// The peer proved that its key sits at the other end of this very connection: operations may
     /// be opened now (`GAP-21`).
     ChannelBound,
+    /// The operation that the peer opens next on this stream was delegated: through whom it comes.
+    /// Refuse it when it came in a circle or from too far. [`Event::Invoked`] follows, or
+    /// [`Event::Ended`].
+    DelegatedVia {
+        /// The operation.
+        stream: StreamId,
+        /// The delegators.
+        path: Path<'a>,
+    },
     /// The peer opened an operation, and all names are here (`GAP-3`).
     Invoked {
         /// The operation.

@@ -3,9 +3,10 @@
 use super::Connection;
 use super::event::{Event, Input};
 use super::incoming::{Assembly, Mode, Source, assemble, scratch_of, skip};
-use super::operation::{Operation, Outcome, Part, Receiving, Side, Verdict};
+use super::operation::{Known, Operation, Outcome, Part, Receiving, Side, Verdict};
 use super::outgoing::Fin;
 use crate::code::{CancelReason, ErrorCode};
+use crate::delegation::{PATH_FRAME, Path};
 use crate::id::{OpId, StreamId};
 use crate::storage::{Buffer, Storage, Table};
 use crate::time::Now;
@@ -27,8 +28,14 @@ pub(super) enum Found<'i> {
         source: Source<'i>,
         op: OpId,
     },
+    /// Through whom a delegated operation comes.
+    Path {
+        source: Source<'i>,
+    },
     /// A CANCEL that changes nothing here any more.
-    Late { source: Source<'i> },
+    Late {
+        source: Source<'i>,
+    },
 }
 
 /// One step through the input.
@@ -82,6 +89,7 @@ impl<S: Storage> Connection<S> {
             Found::Ready(event) => return Some(event),
             Found::Target { source, .. }
             | Found::Frame { source, .. }
+            | Found::Path { source }
             | Found::Late { source } => source,
         };
         let bytes = match source {
@@ -104,6 +112,10 @@ impl<S: Storage> Connection<S> {
                 _ => None,
             },
             Found::Frame { frame, op, .. } => frame_event(stream, op, frame, bytes).ok(),
+            Found::Path { .. } => {
+                let path = Path::decode(bytes).ok()?;
+                Some(Event::DelegatedVia { stream, path })
+            }
             Found::Late { .. } => {
                 let cancel = Cancel::decode(bytes).ok()?;
                 Some(Event::CancelledLate { stream, cancel })
@@ -189,16 +201,18 @@ impl<S: Storage> Connection<S> {
             self.violation(ErrorCode::ProtocolViolation, rule);
             return Step::Rest;
         }
-        let resumable = self
-            .agreement
-            .is_some_and(|agreed| agreed.active.resumable());
-        let vendor = self.config.vendor_frames;
+        let active = self.agreement.map(|agreed| agreed.active);
+        let known = Known {
+            resumable: active.is_some_and(|active| active.resumable()),
+            delegation: active.is_some_and(|active| active.delegation()),
+            vendor: self.config.vendor_frames,
+        };
         let limit = self.config.max_payload;
         let frame = header.frame_type;
         let Some(operation) = self.operations.get_mut(stream) else {
             return Step::Rest;
         };
-        match operation.judge(frame, resumable, vendor) {
+        match operation.judge(frame, known) {
             Verdict::Violation => {
                 self.violation(
                     ErrorCode::ProtocolViolation,
@@ -359,10 +373,14 @@ impl<S: Storage> Connection<S> {
         source: Source<'i>,
         now: Now,
     ) -> Step<'i> {
+        let opening = self
+            .operations
+            .get(stream)
+            .is_some_and(|operation| operation.receiving == Receiving::Opening);
         let bytes = self.bytes_of(stream, source);
         let noted = bytes
             .ok_or(Malformed::Truncated)
-            .and_then(|bytes| Note::of(frame, bytes));
+            .and_then(|bytes| Note::of(frame, bytes, opening));
         let signed_well = match (&noted, bytes) {
             (Ok(Note::Cancel(_)), Some(bytes)) => self.check_cancel(bytes, now.unix),
             _ => Ok(()),
@@ -373,10 +391,20 @@ impl<S: Storage> Connection<S> {
         operation.incoming.mode = Mode::Between;
         let op = operation.id;
         if operation.has_ended_sending() {
-            // We ended before it was here: too late (CAN-6).
-            let tells = operation.part == Part::Responder;
+            // We ended before it was here: too late (CAN-6). It is the peer's last word, so one is
+            // passed on (CAN-8), but none that is not the peer's, or that was heard in time.
+            let tells = operation.part == Part::Responder
+                && matches!(noted, Ok(Note::Cancel(_)))
+                && signed_well.is_ok()
+                && !operation.is_cancelled_by_peer();
+            if tells {
+                operation.receiving = Receiving::Terminal;
+            } else if matches!(noted, Ok(Note::Resume { .. })) {
+                // It opened the stream all the same: what follows is judged as behind any.
+                operation.receiving = Receiving::Open;
+            }
             self.count_skipped();
-            if tells && matches!(noted, Ok(Note::Cancel(_))) {
+            if tells {
                 return Step::Found(Found::Late { source });
             }
             self.drop_scratch(stream, source);
@@ -392,6 +420,11 @@ impl<S: Storage> Connection<S> {
                 self.drop_scratch(stream, source);
                 self.malformed(stream, now);
                 return Step::Again;
+            }
+            Ok(Note::Other) if operation.receiving == Receiving::Opening => {
+                // The path comes before INVOKE, so it may be all that is ever told.
+                operation.told_ended = false;
+                return Step::Found(Found::Path { source });
             }
             Ok(Note::Budget(budget)) => {
                 if let Err(mismatch) = self.take_budget(stream, &budget, now) {
@@ -448,10 +481,7 @@ impl<S: Storage> Connection<S> {
                 operation.tell_input_finished = operation.ended_by.is_none()
                     && !operation.has_ended_sending()
                     && !operation.told_ended;
-                if matches!(
-                    operation.ended_by,
-                    Some((Outcome::Cancelled(_), Side::Peer))
-                ) {
+                if operation.is_cancelled_by_peer() {
                     // Its CANCEL still waits for our terminal frame.
                 } else if operation.outgoing.fin == Fin::Sent {
                     operation.deadline = None;
@@ -568,7 +598,8 @@ enum Note {
 }
 
 impl Note {
-    fn of(frame: FrameType, payload: &[u8]) -> Result<Self, Malformed> {
+    /// `opening`: the operation's first frame is still to come.
+    fn of(frame: FrameType, payload: &[u8], opening: bool) -> Result<Self, Malformed> {
         Ok(match frame {
             FrameType::Cancel => Self::Cancel(Cancel::decode(payload)?.reason),
             FrameType::Error => Self::Error(ErrorFrame::decode(payload)?.code),
@@ -578,6 +609,9 @@ impl Note {
             FrameType::Resume => Self::Resume {
                 last_recv: Resume::decode(payload)?.last_recv,
             },
+            FrameType::Vendor(PATH_FRAME) if opening => Path::decode(payload)
+                .map(|_| Self::Other)
+                .map_err(|_| Malformed::Truncated)?,
             _ => Self::Other,
         })
     }

@@ -12,6 +12,7 @@
 use super::incoming::{Incoming, Mode};
 use super::outgoing::{Fin, Outgoing};
 use crate::code::{CancelReason, ErrorCode};
+use crate::delegation::PATH_FRAME;
 use crate::id::OpId;
 use crate::time::{Instant, UnixMillis};
 use crate::wire::FrameType;
@@ -100,6 +101,17 @@ pub struct Operation<B> {
     pub(super) told_ended: bool,
 }
 
+/// Which frames of later versions, and of vendors, this side knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// RESUMABLE and RESUME (`RES-1`).
+    pub(super) resumable: bool,
+    /// The path of a delegated operation, before its INVOKE.
+    pub(super) delegation: bool,
+    /// The application wants vendor frames (`GAP-14`).
+    pub(super) vendor: bool,
+}
+
 /// What a frame's arrival means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -139,16 +151,15 @@ impl<B: Default> Operation<B> {
 }
 
 impl<B> Operation<B> {
-    /// Judges a frame by its type alone. RESUMABLE and RESUME are violations unless `resumable`
-    /// (`RES-1`); vendor frames are skipped unless `vendor` (`GAP-14`).
-    pub(super) fn judge(&self, frame: FrameType, resumable: bool, vendor: bool) -> Verdict {
+    /// Judges a frame by its type alone.
+    pub(super) fn judge(&self, frame: FrameType, known: Known) -> Verdict {
         use FrameType as F;
         use Part::{Initiator, Responder};
         use Verdict::{Skip, Take, Violation};
 
         match (frame, self.part) {
             (F::Hello | F::CapabilityUpdate | F::Goodbye, _) => return Violation,
-            (F::Resumable | F::Resume, _) if !resumable => return Violation,
+            (F::Resumable | F::Resume, _) if !known.resumable => return Violation,
             (F::Invoke | F::Resume, Initiator) => return Violation,
             (F::Delegate | F::Resumable, Responder) => return Violation,
             _ => {}
@@ -156,6 +167,7 @@ impl<B> Operation<B> {
         if self.receiving == Receiving::Opening {
             return match frame {
                 F::Invoke | F::Resume => Take,
+                F::Vendor(PATH_FRAME) if known.delegation => Take,
                 F::Reserved(_) | F::Vendor(_) => Skip,
                 _ => Violation,
             };
@@ -163,7 +175,7 @@ impl<B> Operation<B> {
         match frame {
             F::Invoke | F::Resume => Violation,
             F::Reserved(_) => Skip,
-            F::Vendor(_) if !vendor => Skip,
+            F::Vendor(_) if !known.vendor => Skip,
             // It changes nothing here, but may have to be passed on (CAN-8).
             F::Cancel
                 if self.part == Responder
@@ -194,6 +206,26 @@ impl<B> Operation<B> {
     /// what the peer then does to the stream cancels nothing.
     pub(super) fn has_answered(&self) -> bool {
         self.part == Part::Responder && self.outgoing.fin == Fin::Sent
+    }
+
+    /// Whether there is work left that a budget could stop: an end has not begun, and an initiator
+    /// has not got its whole answer.
+    pub(super) fn is_working(&self) -> bool {
+        self.ended_by.is_none()
+            && !self.has_ended_sending()
+            && (self.part == Part::Responder || self.receiving != Receiving::Finished)
+    }
+
+    /// Waits for a top-up no longer: `deadline` was the end of its patience.
+    pub(super) fn end_stall(&mut self) {
+        if core::mem::take(&mut self.stalled) {
+            self.deadline = None;
+        }
+    }
+
+    /// Whether the peer's CANCEL decides the outcome.
+    pub(super) fn is_cancelled_by_peer(&self) -> bool {
+        matches!(self.ended_by, Some((Outcome::Cancelled(_), Side::Peer)))
     }
 
     /// Notes that a frame came whole: the responder's STREAM frames are counted (`RES-4`).

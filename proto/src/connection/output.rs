@@ -152,7 +152,6 @@ impl<S: Storage> Connection<S> {
             self.settle(stream);
         }
     }
-
 }
 
 impl CloseReason {

@@ -77,10 +77,28 @@ impl<S: Storage> Connection<S> {
             .control
             .channel
             .ok_or(HandshakeError::ChannelNotBound)?;
-        let said = self.say_binding(&channel, local, now.unix);
-        said.map_err(|_| HandshakeError::TooLarge)?;
+        // Our HELLO goes first: if it is still to be said, the binding follows it.
+        if self.control.started {
+            let said = self.say_binding(&channel, local, now.unix);
+            said.map_err(|_| HandshakeError::TooLarge)?;
+        }
         self.control.hello = HelloState::BindingAwaited;
         Ok(())
+    }
+
+    /// Queues our binding behind our HELLO, where the peer's HELLO was judged before ours was said.
+    pub(super) fn say_owed_binding(
+        &mut self,
+        local: &Local<'_>,
+        now: Now,
+    ) -> Result<(), EncodeError> {
+        let binds = self
+            .agreement
+            .is_some_and(|agreed| agreed.active.channel_binding());
+        match self.control.channel {
+            Some(channel) if binds => self.say_binding(&channel, local, now.unix),
+            _ => Ok(()),
+        }
     }
 
     fn say_binding(
@@ -164,14 +182,16 @@ impl<S: Storage> Connection<S> {
         if block.did().as_bytes() != self.peer.as_slice() {
             return Err(ErrorCode::KeyMismatch);
         }
+        if block.algorithm != SignatureBlock::ED25519 {
+            return Err(ErrorCode::BadSignature);
+        }
         let ahead = block.timestamp.0.saturating_sub(unix.0).unsigned_abs();
         if u128::from(ahead) > self.config.timestamp_window.as_millis() {
             return Err(ErrorCode::StaleTimestamp);
         }
         let signature: Option<&[u8; SIGNATURE_LEN]> = block.signature.try_into().ok();
         let key = self.agreement.and_then(|agreed| agreed.peer_key);
-        let (Some(signature), Some(key), Some(verifier)) =
-            (signature, key, self.config.signatures)
+        let (Some(signature), Some(key), Some(verifier)) = (signature, key, self.config.signatures)
         else {
             return Err(ErrorCode::BadSignature);
         };
@@ -179,9 +199,7 @@ impl<S: Storage> Connection<S> {
             separator: &domain_separator(frame),
             covered,
         };
-        let good = block.algorithm == SignatureBlock::ED25519
-            && verifier.0.verify(&key, message, signature);
-        if good {
+        if verifier.0.verify(&key, message, signature) {
             Ok(())
         } else {
             Err(ErrorCode::BadSignature)

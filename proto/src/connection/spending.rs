@@ -3,15 +3,16 @@
 
 use core::time::Duration;
 
-use super::calls::CallError;
-use super::operation::{Outcome, Part, Receiving, Side};
-use super::outgoing::Fin;
 use super::Connection;
+use super::calls::CallError;
+use super::operation::{Operation, Outcome, Part, Side};
+use super::outgoing::{Fin, Refused};
 use crate::budget::{Cap, Charge, ChargeError, CurrencyMismatch, Dimension, Ledger};
 use crate::code::{CancelReason, ErrorCode};
 use crate::id::StreamId;
-use crate::storage::{LedgerCell, Storage, Table};
+use crate::storage::{Buffer, LedgerCell, Storage, Table};
 use crate::time::{Instant, Now, UnixMillis};
+use crate::varint;
 use crate::wire::Budget;
 
 /// Which layer keeps a producer from going on (`BUD-9`).
@@ -31,15 +32,13 @@ impl<S: Storage> Connection<S> {
     /// # Errors
     /// [`CallError::Budget`]: nothing was charged. End the operation with
     /// [`out_of_budget`](Self::out_of_budget), or wait there for a top-up.
-    pub fn charge(
-        &mut self,
-        stream: StreamId,
-        charge: &Charge,
-        now: Now,
-    ) -> Result<(), CallError> {
+    pub fn charge(&mut self, stream: StreamId, charge: &Charge, now: Now) -> Result<(), CallError> {
         self.ledger_mut(stream)?
             .with(|ledger| ledger.charge(charge, now.unix))
-            .map_err(CallError::Budget)
+            .map_err(CallError::Budget)?;
+        // Whatever made room for it, a top-up or a share that came back: it waits no longer.
+        self.end_stall_if(charge.tokens > 0 || charge.cost_microunits > 0, stream);
+        Ok(())
     }
 
     /// Limits an operation by local policy, whatever its peer claims, now and later (`BUD-10`).
@@ -48,12 +47,17 @@ impl<S: Storage> Connection<S> {
     /// [`CallError::Budget`] when the peer's budget is in another currency, which ends the
     /// operation with [`ErrorCode::Refused`]; [`CallError::NoSuchOperation`].
     pub fn cap(&mut self, stream: StreamId, cap: &Cap, now: Now) -> Result<(), CallError> {
-        let capped = self
-            .ledger_mut(stream)?
-            .with(|ledger| ledger.cap(cap, now.unix));
-        if let Err(mismatch) = capped {
-            self.end_over_budget(stream, ErrorCode::Refused, now);
-            return Err(CallError::Budget(mismatch.into()));
+        let capped = self.ledger_mut(stream)?.with(|ledger| {
+            ledger
+                .cap(cap, now.unix)
+                .map(|()| ledger.exhausted(now.unix).is_none())
+        });
+        match capped {
+            Ok(can_go_on) => self.end_stall_if(can_go_on, stream),
+            Err(mismatch) => {
+                self.end_over_budget(stream, ErrorCode::Refused, now);
+                return Err(CallError::Budget(mismatch.into()));
+            }
         }
         self.await_budget_deadline(stream, now);
         Ok(())
@@ -71,7 +75,9 @@ impl<S: Storage> Connection<S> {
         patience: Duration,
         now: Now,
     ) {
-        if what == Dimension::Deadline || patience.is_zero() {
+        let waits = what != Dimension::Deadline && !patience.is_zero();
+        // A top-up needs a ledger to go into, and a report one to come from.
+        if !waits || self.ledger_mut(stream).is_err() {
             self.end_over_budget(stream, what.code(), now);
             return;
         }
@@ -79,7 +85,7 @@ impl<S: Storage> Connection<S> {
         let Some(operation) = self.operations.get_mut(stream) else {
             return;
         };
-        if operation.has_ended_sending() || operation.ended_by.is_some() || operation.stalled {
+        if operation.stalled || !operation.is_working() {
             return;
         }
         operation.stalled = true;
@@ -154,6 +160,13 @@ impl<S: Storage> Connection<S> {
             .map(|cell| cell.with(|ledger| *ledger))
     }
 
+    /// Ends the wait for a top-up, if there is one and the operation `can_go_on`.
+    fn end_stall_if(&mut self, can_go_on: bool, stream: StreamId) {
+        if can_go_on && let Some(operation) = self.operations.get_mut(stream) {
+            operation.end_stall();
+        }
+    }
+
     /// Takes a BUDGET from the peer. What it may not say ends the operation.
     pub(super) fn take_budget(
         &mut self,
@@ -180,11 +193,8 @@ impl<S: Storage> Connection<S> {
                 return Err(mismatch);
             }
         };
+        self.end_stall_if(can_go_on, stream);
         if let Some(operation) = self.operations.get_mut(stream) {
-            if operation.stalled && can_go_on {
-                operation.stalled = false;
-                operation.deadline = None;
-            }
             // Whoever says that nothing is left waits to hear what was spent.
             let halts = budget.tokens == Some(0) || budget.cost_microunits == Some(0);
             operation.owes_report |= halts && operation.part == Part::Responder;
@@ -206,12 +216,24 @@ impl<S: Storage> Connection<S> {
         if !operation.owes_report {
             return;
         }
-        let report = cell.with(|ledger| ledger.report());
+        let mut report = cell.with(|ledger| ledger.report());
+        for number in [
+            &mut report.tokens,
+            &mut report.cost_microunits,
+            &mut report.tokens_spent,
+            &mut report.cost_microunits_spent,
+        ] {
+            // No larger number fits a frame.
+            *number = number.map(|number| number.min(varint::MAX));
+        }
         let op_id = operation.id.get();
-        // Without room it is said later; a peer that knows no BUDGET is owed none.
+        // Without room now it is said later; a peer that knows no BUDGET is owed none.
         operation.owes_report = known
             && operation.outgoing.fin == Fin::Open
-            && operation.outgoing.push(op_id, &report).is_err();
+            && match operation.outgoing.push(op_id, &report) {
+                Err(Refused::Full { needed }) => needed <= S::Outbox::CAPACITY,
+                _ => false,
+            };
         self.settle(stream);
     }
 
@@ -238,12 +260,10 @@ impl<S: Storage> Connection<S> {
         let Some(deadline) = self.budget_deadline(stream) else {
             return;
         };
-        let working = self.operations.get(stream).is_some_and(|operation| {
-            operation.ended_by.is_none()
-                && !operation.has_ended_sending()
-                && (operation.part == Part::Responder
-                    || operation.receiving != Receiving::Finished)
-        });
+        let working = self
+            .operations
+            .get(stream)
+            .is_some_and(Operation::is_working);
         if !working {
             return;
         }
@@ -271,10 +291,9 @@ impl<S: Storage> Connection<S> {
         let Some(operation) = self.operations.get_mut(stream) else {
             return;
         };
-        if operation.has_ended_sending() || operation.ended_by.is_some() {
+        if !operation.is_working() {
             return;
         }
-        operation.stalled = false;
         if operation.part == Part::Responder {
             operation.note(Outcome::Failed(code), Side::Local);
             self.fail_or_reset(stream, code, now);

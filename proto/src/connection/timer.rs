@@ -1,6 +1,6 @@
 //! Deadlines: the handshake's, an operation's, the drain's.
 
-use super::operation::{Outcome, Receiving, Side};
+use super::operation::Receiving;
 use super::outgoing::Fin;
 use super::{CloseReason, Connection};
 use crate::code::ErrorCode;
@@ -62,11 +62,8 @@ impl<S: Storage> Connection<S> {
             return;
         };
         operation.deadline = None;
-        let unanswered_cancel = matches!(
-            operation.ended_by,
-            Some((Outcome::Cancelled(_), Side::Peer))
-        );
-        if operation.stalled && operation.ended_by.is_none() {
+        let unanswered_cancel = operation.is_cancelled_by_peer();
+        if operation.stalled {
             self.end_over_budget(stream, ErrorCode::BudgetExceeded, now);
         } else if unanswered_cancel && operation.outgoing.fin == Fin::Open {
             // The application did not end it in time, so we do (CAN-5).
@@ -83,6 +80,7 @@ impl<S: Storage> Connection<S> {
         if let Some(operation) = self.operations.get_mut(stream)
             && !operation.is_over()
         {
+            operation.stalled = false;
             operation.deadline = Some(deadline);
             self.due(deadline);
         }
@@ -91,6 +89,7 @@ impl<S: Storage> Connection<S> {
     /// Ends an operation at transport level, both ways, as far as it has not ended yet.
     pub(super) fn kill(&mut self, stream: StreamId, code: u64) {
         if let Some(operation) = self.operations.get_mut(stream) {
+            operation.stalled = false;
             operation.deadline = None;
             if operation.outgoing.fin != Fin::Sent {
                 operation.outgoing.abandon();

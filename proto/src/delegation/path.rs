@@ -117,6 +117,17 @@ const fn check((did, agent): (&str, &str)) -> Result<(), PathError> {
     }
 }
 
+/// As it came: to be kept, and read again.
+impl Payload for Path<'_> {
+    const TYPE: FrameType = FrameType::Vendor(PATH_FRAME);
+    const SINCE_MINOR: u64 = 3;
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.varint(self.len as u64);
+        out.bytes(self.hops);
+    }
+}
+
 /// A path to be sent: the one that came, if any, and the sender's own hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

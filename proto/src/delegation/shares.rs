@@ -87,8 +87,8 @@ struct Child {
     deadline: UnixMillis,
     /// A report has proved that the latest snapshot which raised a limit is there.
     seen: bool,
-    /// Since then, or with it, a limit was set to zero.
-    halted: bool,
+    /// Since then, or with it, the limit was set to zero.
+    halted: [bool; 2],
     /// It is out of budget, and was not answered yet.
     wants: bool,
 }
@@ -96,6 +96,12 @@ struct Child {
 impl Child {
     fn outstanding(&self) -> Amounts {
         self.meters.map(|meter| meter.outstanding())
+    }
+
+    /// What is outstanding, and was not called back.
+    fn running(&self) -> Amounts {
+        both(self.outstanding(), self.halted)
+            .map(|(outstanding, halted)| if halted { 0 } else { outstanding })
     }
 
     fn is_exact(&self, limited: [bool; 2]) -> bool {
@@ -106,23 +112,26 @@ impl Child {
 
     /// Writes down that a snapshot of `amounts` goes out. What it adds is committed already.
     fn send(&mut self, ledger: &mut Ledger, amounts: Amounts) -> Budget {
-        let raises = both(self.meters, amounts)
+        let raises = both(both(self.meters, self.halted), amounts)
             .into_iter()
-            .any(|(meter, more)| more > 0 && !(more == NONE && meter.is_open()));
+            .any(|((meter, halted), more)| match more {
+                NONE => halted || !meter.is_open(),
+                more => more > 0,
+            });
         if raises {
-            let certain = self.seen && !self.halted;
             let before = self.outstanding();
-            for (meter, more) in self.meters.iter_mut().zip(amounts) {
-                meter.raise(more, certain);
+            let each = self.meters.iter_mut().zip(amounts).zip(self.halted);
+            for ((meter, more), halted) in each {
+                meter.raise(more, self.seen && !halted);
             }
             // What was set aside is not needed where the limit is gone.
             let [tokens, cost] = both(self.meters, before)
                 .map(|(meter, before)| if meter.is_open() { before } else { 0 });
             ledger.settle(&charge(ledger, [tokens, cost]), &Charge::default());
             self.seen = false;
-            self.halted = false;
+            self.halted = [false; 2];
         }
-        self.halted |= amounts.contains(&0);
+        self.halted = both(self.halted, amounts).map(|(halted, more)| halted || more == 0);
         self.limited = amounts.map(|amount| amount != NONE);
         self.wants = self.wants && !raises && self.is_exact(self.limited);
         self.deadline = ledger.deadline();
@@ -243,10 +252,11 @@ impl<const N: usize> Shares<N> {
             deadline: ledger.deadline(),
             // It has no limit before its first snapshot, so every limit that it reports is ours.
             seen: true,
-            halted: amounts.contains(&0),
+            halted: amounts.map(|amount| amount == 0),
             wants: false,
         };
         self.children.push(opened).map_err(|_| ShareError::Full)?;
+        self.count_open(ledger);
         Ok(snapshot(ledger, amounts))
     }
 
@@ -283,7 +293,7 @@ impl<const N: usize> Shares<N> {
             meter.report(spent, left, child.seen);
         }
         // An old report is no answer to what it has been granted since.
-        child.wants |= child.seen || child.halted;
+        child.wants |= child.seen || child.halted.contains(&true);
         let changes: [(u64, u64); 2] = both(before, child.meters).map(|(before, after)| {
             let released = before.outstanding().saturating_sub(after.outstanding());
             (released, after.known.saturating_sub(before.known))
@@ -292,6 +302,7 @@ impl<const N: usize> Shares<N> {
         let mut spent = charge(ledger, changes.map(|(_, spent)| spent));
         spent.currency = spent.currency.or(report.currency);
         ledger.settle(&released, &spent);
+        self.count_open(ledger);
         Ok(())
     }
 
@@ -323,6 +334,7 @@ impl<const N: usize> Shares<N> {
         };
         let late = with_currency(charge(ledger, late));
         ledger.settle(&charge(ledger, child.outstanding()), &late);
+        self.count_open(ledger);
         Some(with_currency(charge(ledger, totals)))
     }
 
@@ -334,9 +346,12 @@ impl<const N: usize> Shares<N> {
     /// those with most outstanding first, until what stays out fits what remains. Then what is
     /// free is shared among those that are out of budget, in equal parts.
     pub fn poll(&mut self, ledger: &mut Ledger, now: UnixMillis) -> Option<(u64, Budget)> {
-        self.refresh(ledger)
+        let sent = self
+            .refresh(ledger)
             .or_else(|| self.halt(ledger))
-            .or_else(|| self.grant(ledger, now))
+            .or_else(|| self.grant(ledger, now));
+        self.count_open(ledger);
+        sent
     }
 
     fn refresh(&mut self, ledger: &mut Ledger) -> Option<(u64, Budget)> {
@@ -352,27 +367,28 @@ impl<const N: usize> Shares<N> {
         let over = ledger.overcommitted();
         let over = [over.tokens, over.cost_microunits];
         // What those that were halted will give back is as good as here.
-        let halted = self.children.iter().filter(|child| child.halted);
-        let coming = halted.fold([0; 2], |sum: Amounts, child| {
-            both(sum, child.outstanding()).map(|(sum, more)| sum.saturating_add(more))
+        let coming = self.children.iter().fold([0; 2], |sum: Amounts, child| {
+            let back = both(child.outstanding(), child.running());
+            both(sum, back)
+                .map(|(sum, (all, running))| sum.saturating_add(all.saturating_sub(running)))
         });
         let [tokens, cost] = both(over, coming).map(|(over, coming)| over > coming);
-        let weight = |child: &Child| {
-            let [t, c] = child.outstanding();
-            if tokens { t } else { c }
-        };
         if !tokens && !cost {
             return None;
         }
+        let weight = |child: &Child| {
+            let [in_tokens, in_cost] = child.running();
+            if tokens { in_tokens } else { in_cost }
+        };
         self.children
             .iter_mut()
-            .filter(|child| !child.halted && weight(child) > 0)
+            .filter(|child| weight(child) > 0)
             .max_by_key(|child| weight(child))
             .map(|child| child.halt(ledger))
     }
 
     fn grant(&mut self, ledger: &mut Ledger, now: UnixMillis) -> Option<(u64, Budget)> {
-        if ledger.exhausted(now) == Some(Dimension::Deadline) || self.uncounted(ledger) {
+        if ledger.exhausted(now) == Some(Dimension::Deadline) {
             return None;
         }
         let free = free(ledger);
@@ -381,9 +397,10 @@ impl<const N: usize> Shares<N> {
             match child.grant(free, parts) {
                 Step::Grant(amounts) => {
                     ledger.commit(&charge(ledger, amounts), now).ok()?;
+                    child.wants = false;
                     return Some((child.id, child.send(ledger, amounts)));
                 }
-                Step::Halt if !child.halted => {
+                Step::Halt if child.running() != [0; 2] => {
                     child.wants = false;
                     return Some(child.halt(ledger));
                 }
@@ -393,15 +410,16 @@ impl<const N: usize> Shares<N> {
         None
     }
 
-    /// Whether a child had no limit where there is one now, and has not told yet what it spent:
-    /// until then nobody knows what is free.
-    fn uncounted(&self, ledger: &Ledger) -> bool {
-        let limited = free(ledger).map(|free| free != NONE);
-        self.children.iter().any(|child| {
-            both(child.meters, limited)
-                .into_iter()
-                .any(|(meter, limited)| limited && meter.is_open())
-        })
+    fn position(&self, child: u64) -> Option<usize> {
+        self.children.iter().position(|open| open.id == child)
+    }
+
+    /// Tells the ledger how many children have no limit, for all we know.
+    fn count_open(&self, ledger: &mut Ledger) {
+        let [tokens, cost] = self.children.iter().fold([0_usize; 2], |sum, child| {
+            both(sum, child.meters).map(|(sum, meter)| sum.saturating_add(meter.is_open().into()))
+        });
+        ledger.delegated_without_limit(tokens, cost);
     }
 
     /// Whether a child is out of budget and nothing can be given to it: the operation itself is
@@ -409,10 +427,6 @@ impl<const N: usize> Shares<N> {
     #[must_use]
     pub fn starving(&self) -> bool {
         self.children.iter().any(|child| child.wants)
-    }
-
-    fn position(&self, child: u64) -> Option<usize> {
-        self.children.iter().position(|open| open.id == child)
     }
 }
 

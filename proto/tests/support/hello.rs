@@ -1,7 +1,7 @@
-//! HELLO frames built field by field, good ones and bad ones.
+//! Signed frames built field by field, good ones and bad ones: HELLO, CANCEL, channel bindings.
 
 use aire_proto::identity::Signer;
-use aire_proto::wire::{Capability, FrameType, Writer, domain_separator};
+use aire_proto::wire::{Cancel, Capability, FrameType, Payload, Writer, domain_separator};
 
 use super::lone::frame;
 use super::quick::QuickSigner;
@@ -17,6 +17,66 @@ pub struct Block {
     pub spoiled: Option<usize>,
     /// How many bytes of it are sent.
     pub signature_len: usize,
+}
+
+impl Block {
+    /// A good one by the `did:key` of `seed`.
+    pub fn by(seed: [u8; 32], nonce: [u8; 16], timestamp: i64) -> Self {
+        Self {
+            algorithm: 1,
+            method: QuickSigner::from_seed(seed).method().to_owned(),
+            nonce,
+            timestamp,
+            spoiled: None,
+            signature_len: 64,
+        }
+    }
+
+    /// The block's bytes behind `inner` in a frame of this type. It signs `unsent`, which is on no
+    /// wire, `inner`, and itself.
+    pub fn behind(
+        &self,
+        inner: &[u8],
+        frame_type: FrameType,
+        unsent: &[u8],
+        seed: [u8; 32],
+    ) -> Vec<u8> {
+        let mut room = vec![0; 2_000];
+        let mut out = Writer::new(&mut room);
+        out.u8(self.algorithm);
+        out.prefixed(self.method.as_bytes());
+        out.bytes(&self.nonce);
+        out.bytes(&self.timestamp.to_be_bytes());
+        let signed = out.finish().expect("it fits");
+        let separator = &domain_separator(frame_type)[..];
+        let message = [separator, unsent, inner, &room[..signed]].concat();
+        let mut signature = QuickSigner::from_seed(seed).sign(&message);
+        if let Some(at) = self.spoiled {
+            signature[at] ^= 1;
+        }
+        let mut out = Writer::new(&mut room[signed..]);
+        out.prefixed(&signature[..self.signature_len]);
+        let len = out.finish().expect("it fits");
+        room.truncate(signed + len);
+        room
+    }
+}
+
+/// A CANCEL with `block` behind it (`SIG-13`).
+pub fn signed_cancel(op_id: u64, cancel: &Cancel<'_>, block: &Block, seed: [u8; 32]) -> Vec<u8> {
+    let mut payload = vec![0; cancel.encoded_len().expect("its numbers fit")];
+    cancel.encode(&mut payload).expect("it fits");
+    payload.extend(block.behind(&payload, FrameType::Cancel, &[], seed));
+    frame(0x05, op_id, &payload)
+}
+
+/// The frame that binds the identity of `block` to the session that exports `exporter` (`GAP-21`).
+pub fn binding(exporter: &[u8; 32], block: &Block, seed: [u8; 32]) -> Vec<u8> {
+    frame(
+        0x80,
+        0,
+        &block.behind(&[], FrameType::Vendor(0x80), exporter, seed),
+    )
 }
 
 /// A HELLO to be.
@@ -47,14 +107,7 @@ impl HelloFrame {
                 version: 1,
                 required: false,
             }],
-            block: Some(Block {
-                algorithm: 1,
-                method: signer.method().to_owned(),
-                nonce,
-                timestamp,
-                spoiled: None,
-                signature_len: 64,
-            }),
+            block: Some(Block::by(seed, nonce, timestamp)),
             trailing: Vec::new(),
             op_id: 0,
         }
@@ -92,24 +145,11 @@ impl HelloFrame {
             out.varint(entry.version);
             out.u8(u8::from(entry.required));
         }
+        let len = out.finish().expect("it fits");
+        room.truncate(len);
+        let mut payload = room;
         if let Some(block) = &self.block {
-            out.u8(block.algorithm);
-            out.prefixed(block.method.as_bytes());
-            out.bytes(&block.nonce);
-            out.bytes(&block.timestamp.to_be_bytes());
-        }
-        let signed = out.finish().expect("it fits");
-        let mut payload = room[..signed].to_vec();
-        if let Some(block) = &self.block {
-            let message = [&domain_separator(FrameType::Hello)[..], &payload].concat();
-            let mut signature = QuickSigner::from_seed(self.seed).sign(&message);
-            if let Some(at) = block.spoiled {
-                signature[at] ^= 1;
-            }
-            let mut out = Writer::new(&mut room);
-            out.prefixed(&signature[..block.signature_len]);
-            let len = out.finish().expect("it fits");
-            payload.extend_from_slice(&room[..len]);
+            payload.extend(block.behind(&payload, FrameType::Hello, &[], self.seed));
         }
         payload.extend_from_slice(&self.trailing);
         payload

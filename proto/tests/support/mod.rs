@@ -3,6 +3,7 @@
 
 pub mod hello;
 pub mod lone;
+pub mod purse;
 pub mod quick;
 pub mod script;
 pub mod walk;
@@ -279,6 +280,13 @@ pub fn describe(event: Event<'_>) -> String {
     match event {
         Event::HelloReceived => "hello".into(),
         Event::ChannelBound => "channel bound".into(),
+        Event::DelegatedVia { stream, path } => {
+            let hops: Vec<String> = path
+                .hops()
+                .map(|(did, agent)| format!("{did}/{agent}"))
+                .collect();
+            format!("{stream} via {}", hops.join(" "))
+        }
         Event::CancelledLate { stream, cancel } => {
             format!("{stream} cancelled late {}", cancel.reason)
         }

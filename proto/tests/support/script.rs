@@ -4,17 +4,33 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aire_proto::connection::Counters;
+use aire_proto::budget::{Cap, Charge, Dimension};
+use aire_proto::capability::CHANNEL_BINDING;
+use aire_proto::connection::{CallError, Counters, Signatures, Stall};
 use aire_proto::storage::Storage;
-use aire_proto::wire::{Budget, Cancel, Capability, Delegate, ErrorFrame, Resumable, Resume};
-use aire_proto::{CancelReason, Config, ErrorCode, Fixed, Role, StreamId, UnixMillis};
+use aire_proto::wire::{
+    Budget, Cancel, Capability, Currency, Delegate, ErrorFrame, Resumable, Resume,
+};
+use aire_proto::{
+    CancelReason, Config, Connection, ErrorCode, Fixed, Now, Role, StreamId, UnixMillis,
+};
 
-use super::hello::HelloFrame;
+use super::hello::{Block, HelloFrame, binding, signed_cancel};
 use super::lone::{Lone, PEER_SEED, encoded, frame, invoke};
+use super::quick::QuickVerifier;
 use super::{UNIX_START, stream};
 
 /// Room for every stream of a script: nothing waits for a scratch.
 pub type Roomy = Fixed<4, 256, 6, 1024>;
+
+/// Both ends prove themselves to the session that exports [`EXPORTER`].
+pub const BINDING: Capability<'static> = Capability {
+    name: CHANNEL_BINDING,
+    version: 0,
+    required: false,
+};
+
+pub const EXPORTER: [u8; 32] = [0x5a; 32];
 
 /// Decisions, taken from bytes; zeros when they run out.
 pub struct Choices<'a>(pub &'a [u8]);
@@ -123,6 +139,7 @@ pub fn run<S: Storage>(bytes: &[u8], chunk: usize) -> Story {
         danger_accept_unsigned_peers: setup & 4 != 0,
         max_operations: 4,
         max_payload: 65_536,
+        signatures: Some(Signatures(&QuickVerifier)),
         cancel_timeout: Duration::from_millis(if setup & 8 == 0 { 5000 } else { 0 }),
         ..Config::default()
     };
@@ -137,6 +154,11 @@ pub fn run<S: Storage>(bytes: &[u8], chunk: usize) -> Story {
     if setup & 16 != 0 {
         lone.end.capabilities.push(resumable);
     }
+    let binds = setup & 128 != 0 && choices.byte() & 1 == 0;
+    if binds {
+        lone.end.capabilities.push(BINDING);
+        lone.end.exporter = Some(EXPORTER);
+    }
     if setup & 32 == 0 {
         lone.end.start(lone.now());
     }
@@ -144,7 +166,13 @@ pub fn run<S: Storage>(bytes: &[u8], chunk: usize) -> Story {
         let mut hello = HelloFrame::signed(PEER_SEED, [5; 16], UNIX_START);
         hello.capabilities.push(resumable);
         hello.minor = [4, 4, 3, 2, 9][choices.below(5)];
+        if binds {
+            hello.capabilities.push(BINDING);
+        }
         lone.arrives(StreamId::CONTROL, &hello.encode());
+        if binds && choices.byte() & 7 != 0 {
+            lone.arrives(StreamId::CONTROL, &peers_binding());
+        }
     }
     for _ in 0..64 {
         if choices.is_over() {
@@ -156,6 +184,12 @@ pub fn run<S: Storage>(bytes: &[u8], chunk: usize) -> Story {
     let story = lone.story();
     check(&lone);
     story
+}
+
+/// The binding of the scripted peer.
+fn peers_binding() -> Vec<u8> {
+    let block = Block::by(PEER_SEED, [6; 16], UNIX_START);
+    binding(&EXPORTER, &block, PEER_SEED)
 }
 
 const STREAMS: [u64; 5] = [4, 0, 8, 1, 5];
@@ -211,6 +245,11 @@ fn arriving(id: u64, choices: &mut Choices<'_>) -> Vec<u8> {
         String::from_utf8_lossy(choices.bytes(len)).into_owned()
     };
     let mut bytes = match shape & 15 {
+        6 if shape >> 5 == 7 => {
+            let mut block = Block::by(PEER_SEED, [8; 16], UNIX_START);
+            block.spoiled = (choices.byte() & 1 == 0).then_some(3);
+            signed_cancel(op, &user_cancel(), &block, PEER_SEED)
+        }
         0 => return choices.bytes(usize::from(shape >> 4)).to_vec(),
         1 | 2 => invoke(op),
         3 => {
@@ -261,6 +300,7 @@ fn arriving(id: u64, choices: &mut Choices<'_>) -> Vec<u8> {
                 last_recv: 2,
             },
         ),
+        13 if shape >> 5 == 7 => peers_binding(),
         13 => {
             let mut hello = HelloFrame::signed(PEER_SEED, [6; 16], UNIX_START);
             hello.minor = u64::from(choices.byte() & 7);
@@ -284,23 +324,77 @@ fn arriving(id: u64, choices: &mut Choices<'_>) -> Vec<u8> {
     bytes
 }
 
+fn user_cancel() -> Cancel<'static> {
+    Cancel {
+        reason: CancelReason::UserCancelled,
+        detail: "",
+    }
+}
+
 pub fn budget(choices: &mut Choices<'_>) -> Budget {
     let fields = choices.byte();
     let number = u64::from(choices.byte()) << (choices.byte() & 53);
     Budget {
         tokens: (fields & 1 != 0 || fields & 6 == 0).then_some(number),
         cost_microunits: (fields & 2 != 0).then_some(number),
-        currency: None,
-        deadline: (fields & 4 != 0).then_some(UnixMillis(-5)),
+        currency: (fields & 32 != 0).then(euros),
+        deadline: (fields & 4 != 0).then(|| deadline(choices)),
         tokens_spent: (fields & 8 != 0).then_some(number),
         cost_microunits_spent: (fields & 16 != 0).then_some(number),
+    }
+}
+
+/// In the past, or some seconds after the script begins.
+fn deadline(choices: &mut Choices<'_>) -> UnixMillis {
+    UnixMillis(UNIX_START - 500 + i64::from(choices.byte()) * 100)
+}
+
+fn euros() -> Currency {
+    Currency::new(*b"EUR").expect("three letters")
+}
+
+/// What an application does about budgets: every call that there is.
+pub fn spend<S: Storage>(
+    connection: &mut Connection<S>,
+    on: StreamId,
+    choices: &mut Choices<'_>,
+    now: Now,
+) -> Result<(), CallError> {
+    let number = u64::from(choices.byte());
+    match choices.below(6) {
+        0 | 1 => connection.charge(on, &Charge::tokens(number), now),
+        2 => {
+            let charge = Charge::tokens(number).with_cost(number, euros());
+            connection.charge(on, &charge, now)
+        }
+        3 => {
+            let cap = Cap {
+                tokens: (number & 1 == 0).then_some(number),
+                cost_microunits: (number & 2 == 0).then_some(number),
+                currency: (number & 4 == 0).then(euros),
+                time: (number & 8 == 0).then(|| Duration::from_millis(number * 10)),
+            };
+            connection.cap(on, &cap, now)
+        }
+        _ => {
+            let what = [Dimension::Tokens, Dimension::Cost, Dimension::Deadline];
+            let what = what[choices.below(8) % 3];
+            let patience = Duration::from_millis(number / 64 * 2_000);
+            let was_waiting = connection.stall(on) == Some(Stall::Budget);
+            let stalls = connection.counters().budget_stalls;
+            connection.out_of_budget(on, what, patience, now);
+            let waits = connection.stall(on) == Some(Stall::Budget);
+            let began = connection.counters().budget_stalls - stalls;
+            assert_eq!(began, u64::from(waits && !was_waiting));
+            Ok(())
+        }
     }
 }
 
 /// The application does something, allowed or not.
 fn call<S: Storage>(lone: &mut Lone<S>, on: StreamId, choices: &mut Choices<'_>) {
     let now = lone.now();
-    let what = choices.below(14);
+    let what = choices.below(19);
     let code = u64::from(choices.byte());
     let end = &mut lone.end;
     let connection = &mut end.connection;
@@ -343,6 +437,10 @@ fn call<S: Storage>(lone: &mut Lone<S>, on: StreamId, choices: &mut Choices<'_>)
             };
             connection.send_resumable(on, &resumable)
         }
+        14..=17 => spend(connection, on, choices, now),
+        18 => connection
+            .resume(&[7; 255][..code as usize], code)
+            .map(drop),
         _ => {
             match code & 15 {
                 0 => connection.goodbye(now),

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aire_proto::connection::Counters;
+use aire_proto::connection::{Counters, Signatures};
 use aire_proto::storage::Storage;
 use aire_proto::wire::{Capability, Resumable};
 use aire_proto::{CancelReason, Config, ErrorCode, StreamId};
 
-use super::script::{Choices, budget, by_stream};
+use super::quick::QuickVerifier;
+use super::script::{BINDING, Choices, EXPORTER, budget, by_stream, spend};
 use super::{End, Pair, carry, carry_stream};
 
 const MAX_OPERATIONS: usize = 4;
@@ -40,6 +41,7 @@ pub fn walk<C: Storage, V: Storage>(bytes: &[u8]) -> Tale {
         max_operations: MAX_OPERATIONS,
         cancel_timeout: Duration::from_millis(if setup & 1 == 0 { 5000 } else { 0 }),
         drain_timeout: Duration::from_secs(if setup & 2 == 0 { 30 } else { 1 }),
+        signatures: Some(Signatures(&QuickVerifier)),
         ..Config::default()
     };
     let mut pair = Pair::<C, V>::silent(config);
@@ -51,6 +53,14 @@ pub fn walk<C: Storage, V: Storage>(bytes: &[u8]) -> Tale {
         };
         pair.client.capabilities.push(resumable);
         pair.server.capabilities.push(resumable);
+    }
+    if setup & 16 != 0 {
+        pair.client.capabilities.push(BINDING);
+        pair.client.exporter = Some(EXPORTER);
+    }
+    if setup & 48 == 48 {
+        pair.server.capabilities.push(BINDING);
+        pair.server.exporter = Some(EXPORTER);
     }
     pair.client.exact = true;
     pair.server.exact = true;
@@ -73,6 +83,10 @@ pub fn walk<C: Storage, V: Storage>(bytes: &[u8]) -> Tale {
         }
     }
     come_to_rest(&mut pair, &diaries);
+    for stream in diaries.iter().flat_map(|diary| &diary.invoked) {
+        assert_eq!(pair.client.connection.ledger(*stream), None);
+        assert_eq!(pair.server.connection.ledger(*stream), None);
+    }
     check(&pair.client, &diaries[0], &diaries[1]);
     check(&pair.server, &diaries[1], &diaries[0]);
     Tale {
@@ -190,7 +204,10 @@ fn call<S: Storage>(
     choices: &mut Choices<'_>,
 ) {
     let now = super::at(millis);
-    let what = choices.below(16);
+    let what = choices.below(22);
+    // Frames that are sent before the peer's first one came are on no count.
+    let sends = (3..=6).contains(&what);
+    let on = on.filter(|on| !sends || diary.invoked.contains(on) || has_heard_of(end, *on));
     let Some(on) = on.filter(|_| what > 2) else {
         let args = choices.bytes(what * 9).to_vec();
         if let Ok(stream) = end.connection.invoke("agent", "operation", args.len()) {
@@ -231,6 +248,11 @@ fn call<S: Storage>(
             };
             connection.send_resumable(on, &resumable)
         }
+        16..=19 => spend(connection, on, choices, now),
+        20 | 21 => {
+            let resumed = connection.resume(&[7; 255][..code as usize], code);
+            resumed.map(|stream| diary.invoked.push(stream))
+        }
         _ => {
             match (what, code) {
                 (14, 0..=15) => connection.goodbye(now),
@@ -249,6 +271,14 @@ fn call<S: Storage>(
     };
 }
 
+/// Whether the application was told of the peer's operation on `stream`.
+fn has_heard_of<S: Storage>(end: &End<S>, stream: StreamId) -> bool {
+    ["invoked", "resumed"].iter().any(|how| {
+        let begins = format!("{stream} {how} ");
+        end.log.iter().any(|line| line.starts_with(&begins))
+    })
+}
+
 /// The link carries everything, the applications end what they have, and time passes.
 fn come_to_rest<C: Storage, V: Storage>(pair: &mut Pair<C, V>, diaries: &[Diary; 2]) {
     set_link(&mut pair.client, 0);
@@ -264,6 +294,13 @@ fn come_to_rest<C: Storage, V: Storage>(pair: &mut Pair<C, V>, diaries: &[Diary;
     };
     everything(pair);
     for stream in diaries.iter().flat_map(|diary| &diary.invoked) {
+        let counts = [
+            pair.client.connection.sequence(*stream),
+            pair.server.connection.sequence(*stream),
+        ];
+        if let [Some(client), Some(server)] = counts {
+            assert_eq!(client, server, "{stream}: both count the same frames");
+        }
         let _ended_before = pair.client.connection.finish(*stream);
         let _ended_before = pair.server.connection.finish(*stream);
     }
@@ -284,6 +321,10 @@ fn check<S: Storage>(end: &End<S>, own: &Diary, others: &Diary) {
     let log = &end.log;
     let connection = &end.connection;
     assert_eq!(connection.live_operations(), 0, "{log:?}");
+    if let Some(agreement) = connection.agreement().filter(|_| connection.is_open()) {
+        let binds = agreement.active.channel_binding();
+        assert_eq!(agreement.channel_bound, binds, "{log:?}");
+    }
     assert_eq!(connection.next_deadline(), None, "nothing is due: {log:?}");
     let closed = log
         .iter()
@@ -335,7 +376,9 @@ fn check_operation(lines: &[String], stream: u64, initiated: bool) {
         lines.last().is_some_and(|line| line.starts_with(&end)),
         "{lines:?}"
     );
-    let begins = lines[0].starts_with(&format!("{stream} invoked "));
+    let begins = ["invoked", "resumed"]
+        .iter()
+        .any(|how| lines[0].starts_with(&format!("{stream} {how} ")));
     assert_eq!(begins, !initiated, "{lines:?}");
     let finished = format!("{stream} input finished");
     let finishes = lines.iter().filter(|line| **line == finished).count();

@@ -31,6 +31,32 @@ func TestNodeOfMinor4(t *testing.T) {
 	harness.StopsWithGrace(t, n)
 }
 
+func TestPeerSecondHalf(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node", harness.SecondHalfCaps...)
+	harness.SecondHalfServed(t, n)
+	harness.SecondHalfAsked(t, harness.GoPeer, harness.SecondHalfCaps...)
+	harness.WrongBindings(t, func(t *testing.T, n *harness.Node) {
+		r := harness.Call(t, harness.GoPeer, n, "echo/say", "x", harness.SecondHalfCaps...)
+		if r.Exit != 1 || len(r.Op("4")) > 0 || !strings.Contains(r.Err, "refused BAD_SIGNATURE") {
+			t.Error(r)
+		}
+		harness.Row(t, "refuses with BAD_SIGNATURE")
+	})
+	harness.StopsWithGrace(t, n)
+}
+
+func TestADelegationIsShown(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node", harness.SecondHalfCaps...)
+	more := append([]string{"--path", "did:web:root.example/planner"}, harness.SecondHalfCaps...)
+	r := harness.Call(t, harness.GoPeer, n, "delegate/say", "x", more...)
+	if !r.Has("delegate op 4 aire://elsewhere.example/echo did:web:elsewhere.example 8\n") {
+		t.Error(r)
+	}
+	if !strings.Contains(n.Err(), "path op 4 [{did:web:root.example planner}] <nil>") {
+		t.Errorf("the node read no path: %s", n.Err())
+	}
+}
+
 func TestClientRefusesTamperedNodes(t *testing.T) {
 	for _, minor := range []string{"2", "4"} {
 		t.Run("minor "+minor, func(t *testing.T) {
@@ -68,6 +94,11 @@ func TestBadFlagsAreRefused(t *testing.T) {
 		"node --tamper everything", "node --minor 1 --tamper nonce",
 		"client --connect 127.0.0.1:1 --invoke echo", "client --invoke echo/say",
 		"client --connect 127.0.0.1:1 --invoke echo/say --parallel 0", "other", "",
+		"node --minor 4 --caps everything", "node --caps binding",
+		"node --minor 4 --tamper-binding signature",
+		"client --connect 127.0.0.1:1 --invoke echo/say --plan soon:cancel",
+		"client --connect 127.0.0.1:1 --invoke echo/say --plan 1:sing",
+		"client --connect 127.0.0.1:1 --invoke echo/say --plan end:cancel",
 	} {
 		if err := exec.Command(harness.GoPeer, strings.Fields(args)...).Run(); err == nil {
 			t.Errorf("accepted: %s", args)

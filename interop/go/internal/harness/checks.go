@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,28 +49,31 @@ func tokens(n int) (lines []Line) {
 }
 
 // Served checks that a client of one implementation is served by a node of the
-// other.
-func Served(t *testing.T, client string, n *Node) {
+// other. More flags go to every call.
+func Served(t *testing.T, client string, n *Node, more ...string) {
+	call := func(t *testing.T, invoke, args string, flags ...string) Result {
+		return Call(t, client, n, invoke, args, append(slices.Clone(more), flags...)...)
+	}
 	t.Run("echo", func(t *testing.T) {
-		r := Call(t, client, n, "echo/say", "hello there")
+		r := call(t, "echo/say", "hello there")
 		want(t, r, "4", Line{Kind: "stream", Text: "hello there"}, Line{Kind: "end"})
 		wantExit(t, r, 0)
 		Row(t, "operation 4, one STREAM, FIN")
 	})
 	t.Run("empty argument", func(t *testing.T) {
-		r := Call(t, client, n, "echo/say", "")
+		r := call(t, "echo/say", "")
 		want(t, r, "4", Line{Kind: "stream"}, Line{Kind: "end"})
 		wantExit(t, r, 0)
 		Row(t, "one empty STREAM, FIN")
 	})
 	t.Run("streamed answer", func(t *testing.T) {
-		r := Call(t, client, n, "stream/tokens", "5 10")
+		r := call(t, "stream/tokens", "5 10")
 		want(t, r, "4", tokens(5)...)
 		wantExit(t, r, 0)
 		Row(t, "token-1 to token-5 in order, FIN")
 	})
 	t.Run("parallel operations", func(t *testing.T) {
-		r := Call(t, client, n, "stream/tokens", "8 5", "--parallel", "4")
+		r := call(t, "stream/tokens", "8 5", "--parallel", "4")
 		for _, id := range []string{"4", "8", "12", "16"} {
 			want(t, r, id, tokens(8)...)
 		}
@@ -86,7 +90,7 @@ func Served(t *testing.T, client string, n *Node) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := strings.Repeat("0123456789abcdef", c.size/16+1)[:c.size]
-			r := Call(t, client, n, "echo/echo", args)
+			r := call(t, "echo/echo", args)
 			want(t, r, "4", Line{Kind: "stream", Text: args}, Line{Kind: "end"})
 			wantExit(t, r, 0)
 			Row(t, "echo of %d bytes", c.size)

@@ -15,6 +15,7 @@
 //! Each has an end in time, so nothing stays for ever when every node dies.
 
 mod pool;
+mod word;
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -26,7 +27,7 @@ use redis::{Script, ToRedisArgs};
 use self::pool::{ANSWER, Pool};
 use super::{
     BATCH_BYTES, Batch, ClaimError, Claimed, MAX_WORD_BYTES, MAX_WORDS, OperationKey, Record,
-    ResumeStore, StoreError, TOKEN_LEN, Terminal, Word, coding, hash_of, later,
+    ResumeStore, StoreError, TOKEN_LEN, Terminal, Word, coding, hash_of, hex, later,
 };
 
 /// Where the keys begin, unless [`RedisStore::with_prefix`] says otherwise.
@@ -195,7 +196,6 @@ fn number<N: FromStr>(digits: Vec<u8>) -> Result<N, StoreError> {
     text.parse().map_err(|_| strange())
 }
 
-
 impl ResumeStore for RedisStore {
     fn open(
         &self,
@@ -226,7 +226,7 @@ impl ResumeStore for RedisStore {
         let args: [&dyn Argument; 6] = [
             &self.key("token", ""),
             &key.to_string(),
-            &coding::hex(&boring::sha::sha256(token)),
+            &hex(&boring::sha::sha256(token)),
             &later(now, ttl).0,
             &millis(ttl),
             &millis(ttl.saturating_mul(2)),
@@ -251,8 +251,9 @@ impl ResumeStore for RedisStore {
         now: UnixMillis,
     ) -> Result<Claimed, ClaimError> {
         let hash = hash_of(token).ok_or(ClaimError::Invalid)?;
-        let mut call = CLAIM.key(self.key("token", coding::hex(&hash)));
-        call.arg(self.key("operation", "")).arg(self.key("token", ""));
+        let mut call = CLAIM.key(self.key("token", hex(&hash)));
+        call.arg(self.key("operation", ""))
+            .arg(self.key("token", ""));
         call.arg(u8::from(owner.is_none())).arg(owner.unwrap_or(""));
         call.arg(last_recv).arg(now.0);
         let reply: Vec<Vec<u8>> = self.pool.call(ANSWER, |server| call.invoke(server))?;
@@ -266,7 +267,7 @@ impl ResumeStore for RedisStore {
             _ => return Err(strange().into()),
         }
         Ok(Claimed {
-            key: coding::read_key(&reply.next().unwrap_or_default())?,
+            key: word::read_key(&reply.next().unwrap_or_default())?,
             record: coding::read_record(&reply.next().unwrap_or_default())?,
         })
     }
@@ -292,7 +293,7 @@ impl ResumeStore for RedisStore {
     }
 
     fn tell(&self, key: &OperationKey, word: &Word) -> Result<(), StoreError> {
-        let args: [&dyn Argument; 3] = [&coding::word(word)?, &MAX_WORDS, &MAX_WORD_BYTES];
+        let args: [&dyn Argument; 3] = [&word::word(word)?, &MAX_WORDS, &MAX_WORD_BYTES];
         self.run(&TELL, key, &args).map(drop)
     }
 
@@ -305,8 +306,8 @@ impl ResumeStore for RedisStore {
         self.wait(&self.key("words", key), after, patience, || {
             let mut reply = self.run(&WORDS, key, &[&after])?;
             let mut words = Vec::new();
-            while let (Some(nth), Some(word)) = (reply.next(), reply.next()) {
-                words.push((number(nth)?, coding::read_word(&word)?));
+            while let (Some(nth), Some(said)) = (reply.next(), reply.next()) {
+                words.push((number(nth)?, word::read_word(&said)?));
             }
             Ok((!words.is_empty(), words))
         })

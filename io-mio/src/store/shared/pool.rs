@@ -78,7 +78,8 @@ impl Pool {
 }
 
 fn works(connection: &mut Connection) -> bool {
-    let limited = connection.set_read_timeout(Some(ANSWER));
+    // It is the first of two attempts.
+    let limited = connection.set_read_timeout(Some(ANSWER / 2));
     limited.is_ok() && redis::cmd("PING").exec(connection).is_ok()
 }
 
