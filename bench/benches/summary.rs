@@ -9,12 +9,16 @@ use aire_bench::echo::{self, ECHOES};
 use aire_bench::identity::Signed;
 use aire_bench::link::{Device, Link, Receiver, Sender};
 use aire_bench::measure::{Contender, Pages, Table, is_benchmarking, machine, side_by_side};
+use aire_bench::spending::{self, CHARGES};
 use aire_bench::stream::{Run, SIZES};
 use aire_bench::{copying, cursor, ours};
 use aire_proto::Growing;
 
 /// How many times as fast as `octets` a STREAM of 100 B is to be.
 const OCTETS_TARGET: f64 = 1.3;
+
+/// How many nanoseconds a budget check may take.
+const CHARGE_TARGET: f64 = 10.0;
 
 /// From how many bytes of payload on no copy may be as fast.
 const MEMCPY_TARGET: usize = 256;
@@ -38,6 +42,8 @@ fn main() {
     encode_control();
     connection();
     echoes();
+    charges(&mut targets);
+    windows();
     identity();
     print("Targets", &targets.table());
 }
@@ -377,6 +383,44 @@ fn echoes() {
         table.row([format!("{len} B")].into_iter().chain(found.map(nanos)));
     }
     print("Echo of a STREAM, both ends: ns", &table);
+}
+
+fn charges(targets: &mut Targets) {
+    let found = medians([
+        Contender::new("ledger", CHARGES, spending::by_ledger()),
+        Contender::new("fixed", CHARGES, spending::by_connection::<Device>(0)),
+        Contender::new("growing", CHARGES, spending::by_connection::<Growing>(0)),
+        Contender::new("of 100", CHARGES, spending::by_connection::<Growing>(99)),
+    ]);
+    let names = [
+        "a `Ledger` alone",
+        "`Connection::charge`, fixed",
+        "`Connection::charge`, growing",
+        "`Connection::charge`, growing, one operation of 100",
+    ];
+    let mut table = Table::new(&["", "ns"]);
+    for (name, nanos_each) in names.into_iter().zip(found) {
+        let target = format!("a budget check under {CHARGE_TARGET} ns: {name}");
+        targets.0.push((target, 1.0, CHARGE_TARGET / nanos_each));
+        table.row([name.to_owned(), nanos(nanos_each)]);
+    }
+    print("A budget check, tokens, money and deadline: ns", &table);
+}
+
+fn windows() {
+    let against = format!("window / {MEMCPY}");
+    let mut table = Table::new(&["payload", "window", MEMCPY, &against]);
+    for len in SIZES {
+        let [a, b] = medians([
+            Contender::new("window", CHARGES, spending::by_window(len)),
+            Contender::new(MEMCPY, CHARGES, spending::by_memcpy(len)),
+        ]);
+        table.row([format!("{len} B"), nanos(a), nanos(b), times(a / b)]);
+    }
+    print(
+        "Retain a STREAM in a full window of 256 KiB: ns per frame",
+        &table,
+    );
 }
 
 fn identity() {

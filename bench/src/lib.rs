@@ -14,4 +14,5 @@ pub mod identity;
 pub mod link;
 pub mod measure;
 pub mod ours;
+pub mod spending;
 pub mod stream;

@@ -185,3 +185,14 @@ fn what_is_transmitted_names_the_payload_by_its_range() {
     // Its outbox took its memory for INVOKE, and keeps it.
     a_payload_is_sent_from_where_it_lies::<Growing>();
 }
+
+#[test]
+fn a_charge_and_a_retained_frame_allocate_nothing() {
+    let mut charge = aire_bench::spending::by_connection::<Growing>(3);
+    let mut retain = aire_bench::spending::by_window(100);
+    let counted = allocations::during(|| {
+        assert_ne!(charge(), 0);
+        assert_ne!(retain(), 0);
+    });
+    assert_eq!(counted, 0);
+}

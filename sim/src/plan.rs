@@ -52,10 +52,10 @@ impl Plan {
         Self {
             job,
             depth,
-            frames: rng.pick(&[0, 1, 3, 8, 25]).unwrap_or(3),
+            frames: rng.pick(&[0, 1, 4, 12, 40]).unwrap_or(4),
             inputs: rng.pick(&[0, 0, 0, 2, 6]).unwrap_or(0),
             largest: rng.pick(&[0, 10, 300, 4_000]).unwrap_or(10),
-            pause: rng.pick(&[0, 20, 200, 700]).unwrap_or(20),
+            pause: rng.pick(&[0, 50, 300, 900]).unwrap_or(50),
             children: if deep { rng.between(1, 3) } else { 0 },
             resumable: scenario.resumable && rng.percent(60),
             budgeted,

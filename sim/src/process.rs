@@ -142,6 +142,18 @@ impl Process {
         }
     }
 
+    /// Loses one connection without a word, as when a machine in between forgets it.
+    pub(crate) fn sever(&mut self, ctx: &mut Context) {
+        let ids: Vec<u64> = self.connections.keys().copied().collect();
+        let Some(id) = ctx.rng.pick(&ids) else {
+            return;
+        };
+        ctx.trace(self.node, format_args!("c{id} is severed"));
+        if let Some(live) = self.connections.get_mut(&id) {
+            live.endpoint.state = State::Over(None);
+        }
+    }
+
     /// Is too busy to read one connection's operations for a while.
     pub(crate) fn stall(&mut self, most: u64, ctx: &mut Context) {
         let ids: Vec<u64> = self.connections.keys().copied().collect();

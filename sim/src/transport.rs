@@ -73,6 +73,14 @@ struct Sent {
     losses: u32,
 }
 
+impl Sent {
+    /// When it is sent again. Where nothing comes through at all, that becomes rare.
+    const fn due(&self, rto: u64) -> u64 {
+        let patience = if self.losses > MOST_LOSSES { 8 } else { 1 };
+        self.at + patience * rto
+    }
+}
+
 /// Both directions of one stream.
 #[derive(Debug, Default)]
 struct Flow {
@@ -375,8 +383,8 @@ impl Endpoint {
     /// When [`on_timer`](Self::on_timer) is due next.
     pub(crate) fn next_timer(&self) -> u64 {
         let mut next = self.heard_at + self.timing.idle;
-        if let Some(sent) = self.unacked.values().next() {
-            next = next.min(sent.at + self.timing.rto);
+        for sent in self.unacked.values() {
+            next = next.min(sent.due(self.timing.rto));
         }
         if let State::Closing { at, .. } = self.state {
             next = next.min(at);
@@ -398,17 +406,20 @@ impl Endpoint {
             self.state = State::Over(None);
         }
         let rto = self.timing.rto;
-        // Sent in the order of their numbers, so the oldest stand first.
-        while let Some(entry) = self.unacked.first_entry()
-            && entry.get().at + rto <= now
-        {
-            let mut late = entry.remove();
-            late.losses += 1;
-            if !late.frames.is_empty() {
-                self.resend.push(late);
+        let late = |sent: &Sent| sent.due(rto) <= now;
+        let numbers: Vec<u64> = self
+            .unacked
+            .iter()
+            .filter(|(_, sent)| late(sent))
+            .map(|(number, _)| *number)
+            .collect();
+        for mut sent in numbers.iter().filter_map(|number| self.unacked.remove(number)) {
+            sent.losses += 1;
+            if !sent.frames.is_empty() {
+                self.resend.push(sent);
             }
         }
-        if self.client && self.sent_at + self.timing.idle / 3 <= now {
+        if self.client && self.state == State::Open && self.sent_at + self.timing.idle / 3 <= now {
             self.out.push(Frame::Ping);
         }
     }

@@ -227,26 +227,27 @@ impl World {
 
     fn act_on(&mut self, node: usize) {
         let scenario = &self.ctx.scenario;
-        let (cuts, crashes, drains, stalls) =
-            (scenario.cuts, scenario.crashes, scenario.drains, scenario.stalls);
+        let (cuts, crashes, severs) = (scenario.cuts, scenario.crashes, scenario.severs);
+        let (drains, stalls) = (scenario.drains, scenario.stalls);
         match self.ctx.rng.below(100) {
-            0..45 => self.invoke(node),
-            45..57 => self.cancel(node),
-            57..66 => {
+            0..44 => self.invoke(node),
+            44..53 => self.cancel(node),
+            53..62 => {
                 let jobs: Vec<u64> = self.processes[node].calls.keys().copied().collect();
                 if let Some(job) = self.ctx.rng.pick(&jobs) {
                     self.processes[node].change_budget(job, &mut self.ctx);
                 }
             }
-            66..76 if cuts => self.cut(node),
-            76..80 if crashes => {
+            62..70 if cuts => self.cut(node),
+            70..73 if crashes => {
                 self.processes[node].crash(&mut self.ctx);
                 let pause = self.ctx.rng.between(10, 6_000);
                 self.at(self.ctx.now + pause, Happening::Restart(node));
             }
-            80..86 if drains => self.processes[node].drain(&mut self.ctx),
-            86..93 if stalls => self.processes[node].stall(MOST_STALL, &mut self.ctx),
-            93..100 => self.probe(node),
+            73..83 if severs => self.processes[node].sever(&mut self.ctx),
+            83..88 if drains => self.processes[node].drain(&mut self.ctx),
+            88..94 if stalls => self.processes[node].stall(MOST_STALL, &mut self.ctx),
+            94..100 => self.probe(node),
             _ => {}
         }
     }
@@ -265,13 +266,13 @@ impl World {
         let unix = self.processes[node].now(&self.ctx).unix;
         let ctx = &mut self.ctx;
         let budget = budgeted.then(|| Budget {
-            tokens: Some(ctx.rng.pick(&[0, 10, 60, 400]).unwrap_or(60)),
-            cost_microunits: ctx.rng.percent(40).then(|| ctx.rng.between(0, 20_000)),
+            tokens: Some(ctx.rng.pick(&[0, 40, 200, 1_000]).unwrap_or(60)),
+            cost_microunits: ctx.rng.percent(40).then(|| ctx.rng.between(0, 60_000)),
             currency: ctx.rng.percent(50).then_some(Currency::USD),
             deadline: ctx
                 .rng
                 .percent(40)
-                .then(|| UnixMillis(unix.0 + ctx.rng.between(200, 12_000) as i64)),
+                .then(|| UnixMillis(unix.0 + ctx.rng.between(200, 20_000) as i64)),
             ..Budget::default()
         });
         let scenario = ctx.scenario.clone();

@@ -139,7 +139,9 @@ def signed_cancels():
     connection does not."""
     made = []
 
-    def build(label, identity=CALLER, timestamp=NOW, inner=wire.cancel(3, "parent stopped"), **knobs):
+    inner = wire.cancel(3, "parent stopped")
+
+    def build(label, identity=CALLER, timestamp=NOW, **knobs):
         nonce = derive("nonce bad-cancel-" + label, 16)
         block, _ = block_fields(CANCEL, inner, identity, nonce, timestamp, **knobs)
         return [("inner", inner), *block]

@@ -77,7 +77,7 @@ func (o *operation) follow() error {
 			if err = o.reconnect(lose.resumes); err != nil {
 				return err
 			}
-		case o.call.Resume && o.token != nil && o.attempts < resumeAttempts && o.s.conn.Context().Err() != nil:
+		case o.call.Resume && o.token != nil && o.attempts < resumeAttempts && connectionLost(err):
 			o.attempts++
 			o.Log.Printf("lost: %v", err)
 			if err = o.reconnect(resumes{}); err != nil {
@@ -87,6 +87,16 @@ func (o *operation) follow() error {
 			return err
 		}
 	}
+}
+
+// connectionLost says whether it was not just the stream that ended.
+func connectionLost(err error) bool {
+	var closed *quic.ApplicationError
+	var broken *quic.TransportError
+	var silent *quic.IdleTimeoutError
+	var forgotten *quic.StatelessResetError
+	return errors.As(err, &closed) || errors.As(err, &broken) ||
+		errors.As(err, &silent) || errors.As(err, &forgotten)
 }
 
 // lost is a connection that the plan gave up.

@@ -4,6 +4,7 @@
 pub mod hands;
 pub mod raw;
 pub mod relay;
+pub mod stage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

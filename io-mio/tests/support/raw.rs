@@ -20,6 +20,8 @@ pub const CANCEL: u8 = 0x05;
 pub const BUDGET: u8 = 0x06;
 pub const ERROR: u8 = 0x08;
 pub const GOODBYE: u8 = 0x09;
+pub const RESUMABLE: u8 = 0x0a;
+pub const RESUME: u8 = 0x0b;
 
 /// A frame, as it came or as it is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +102,11 @@ pub fn hello() -> Vec<u8> {
 
 /// A good HELLO of the identity with this seed, fresh.
 pub fn hello_of(seed: [u8; 32]) -> Vec<u8> {
+    hello_with(seed, &["aire.did-method.key/1"])
+}
+
+/// A good HELLO of the identity with this seed, fresh, with these capabilities in their order.
+pub fn hello_with(seed: [u8; 32], capabilities: &[&'static str]) -> Vec<u8> {
     let mut nonce = [0; 16];
     boring::rand::rand_bytes(&mut nonce).expect("random");
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -109,13 +116,15 @@ pub fn hello_of(seed: [u8; 32]) -> Vec<u8> {
         unix: UnixMillis(i64::try_from(unix).expect("before 292,278,994")),
     };
     let signer = Ed25519Signer::from_seed(seed);
+    let offered = |name: &&'static str| Capability {
+        name,
+        version: 1,
+        required: false,
+    };
+    let capabilities: Vec<_> = capabilities.iter().map(offered).collect();
     let local = Local {
         signer: &signer,
-        capabilities: &[Capability {
-            name: "aire.did-method.key/1",
-            version: 1,
-            required: false,
-        }],
+        capabilities: &capabilities,
     };
     let mut connection = Connection::<Growing>::new(Role::Client, Config::default(), now);
     connection.start(&local, &nonce, now).expect("it fits");
@@ -199,8 +208,13 @@ impl Raw {
 
     /// Both HELLOs are said, and ours is good.
     pub fn greet(node: SocketAddr) -> Self {
+        Self::greet_with(node, &hello())
+    }
+
+    /// Both HELLOs are said: this one is ours.
+    pub fn greet_with(node: SocketAddr, hello: &[u8]) -> Self {
         let mut raw = Self::connect(node);
-        raw.say(0, &hello(), false);
+        raw.say(0, hello, false);
         raw.until("the node says HELLO", |raw| {
             raw.frames(0)
                 .first()

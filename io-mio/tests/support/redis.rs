@@ -2,6 +2,7 @@
 //! test.
 #![allow(dead_code, unreachable_pub)]
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,12 +82,26 @@ fn spawn(port: u16) -> std::io::Result<Option<RedisServer>> {
         if server.child.try_wait()?.is_some() {
             return Ok(None);
         }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(Some(server));
+        if let Some(process) = who_listens(port) {
+            // Two tests may have found the same port free.
+            return Ok((process == server.child.id()).then_some(server));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(None)
+}
+
+/// The process whose Redis answers at `port`.
+fn who_listens(port: u16) -> Option<u32> {
+    let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    server.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    server.write_all(b"INFO server\r\nQUIT\r\n").ok()?;
+    let mut about = String::new();
+    server.read_to_string(&mut about).ok()?;
+    let process = about
+        .lines()
+        .find_map(|line| line.strip_prefix("process_id:"));
+    process?.trim().parse().ok()
 }
 
 /// Sends a signal; the standard library sends only one.

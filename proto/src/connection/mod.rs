@@ -60,6 +60,8 @@ pub struct Connection<S: Storage> {
     peer: S::Name,
     operations: S::Operations,
     ledgers: S::Ledgers,
+    /// An operation has waited for its budget, so another may be waiting now.
+    has_stalled: bool,
     scratches: S::Scratches,
     /// The scratch that the last event borrowed, to be given back.
     spent_scratch: Option<StreamId>,
@@ -94,6 +96,7 @@ impl<S: Storage> Connection<S> {
             peer: S::Name::default(),
             operations: S::Operations::default(),
             ledgers: S::Ledgers::default(),
+            has_stalled: false,
             scratches: S::Scratches::default(),
             spent_scratch: None,
             send_line: S::Queue::default(),

@@ -33,11 +33,18 @@ impl<S: Storage> Connection<S> {
     /// [`CallError::Budget`]: nothing was charged. End the operation with
     /// [`out_of_budget`](Self::out_of_budget), or wait there for a top-up.
     pub fn charge(&mut self, stream: StreamId, charge: &Charge, now: Now) -> Result<(), CallError> {
-        self.ledger_mut(stream)?
-            .with(|ledger| ledger.charge(charge, now.unix))
+        // This is called for every frame. A ledger is there only for a live operation, so it is
+        // the one thing to look up, but for the first charge, and once something had to wait.
+        let cell = match self.ledgers.get_mut(stream) {
+            Some(cell) => cell,
+            None => self.ledger_mut(stream)?,
+        };
+        cell.with(|ledger| ledger.charge(charge, now.unix))
             .map_err(CallError::Budget)?;
-        // Whatever made room for it, a top-up or a share that came back: it waits no longer.
-        self.end_stall_if(charge.tokens > 0 || charge.cost_microunits > 0, stream);
+        if self.has_stalled {
+            // Whatever made room, a top-up or a share that came back: it waits no longer.
+            self.end_stall_if(charge.tokens > 0 || charge.cost_microunits > 0, stream);
+        }
         Ok(())
     }
 
@@ -89,6 +96,7 @@ impl<S: Storage> Connection<S> {
             return;
         }
         operation.stalled = true;
+        self.has_stalled = true;
         operation.owes_report = operation.part == Part::Responder;
         operation.deadline = Some(deadline);
         self.due(deadline);

@@ -45,6 +45,19 @@ func TestPeerSecondHalf(t *testing.T) {
 	harness.StopsWithGrace(t, n)
 }
 
+func TestAWindowThatHasMovedOnIsToldApart(t *testing.T) {
+	n := harness.StartNode(t, harness.GoPeer, "node", harness.SecondHalfCaps...)
+	for plan, code := range map[string]aire.Code{
+		"80:lose close last=0": aire.ResumeUnavailable, "80:lose close last=2000": aire.ResumeInvalid,
+	} {
+		more := append([]string{"--plan", plan}, harness.SecondHalfCaps...)
+		r := harness.Call(t, harness.GoPeer, n, "stream/tokens", "200 3", more...)
+		if ops := r.Op("4"); r.Exit != 3 || len(ops) != 82 || ops[80].Text != code.Hex()+" " {
+			t.Error(r)
+		}
+	}
+}
+
 func TestADelegationIsShown(t *testing.T) {
 	n := harness.StartNode(t, harness.GoPeer, "node", harness.SecondHalfCaps...)
 	more := append([]string{"--path", "did:web:root.example/planner"}, harness.SecondHalfCaps...)
