@@ -159,7 +159,10 @@ impl Auditor {
             return;
         };
         if args != known.plan.payload(Way::Arguments, 0) {
-            self.fail(Invariant::OrderKept, format!("the arguments of {job} are wrong"));
+            self.fail(
+                Invariant::OrderKept,
+                format!("the arguments of {job} are wrong"),
+            );
         } else if known.started {
             self.fail(Invariant::StartedOnce, format!("{job} started again"));
         } else {
@@ -361,7 +364,10 @@ impl Auditor {
             let details = format!("{job} never ended");
             self.fail(Invariant::ComesToRest, details);
         }
-        let waits = self.jobs.iter().find(|(_, known)| !known.over && known.parent.is_none());
+        let waits = self
+            .jobs
+            .iter()
+            .find(|(_, known)| !known.over && known.parent.is_none());
         if let Some((job, _)) = waits {
             let details = format!("{job} was never answered");
             self.fail(Invariant::ComesToRest, details);

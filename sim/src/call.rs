@@ -115,7 +115,10 @@ impl Process {
         ctx: &mut Context,
     ) {
         ctx.audit.planned(plan, parent, self.node, target);
-        ctx.trace(self.node, format_args!("asks n{target}: {plan:?} {budget:?}"));
+        ctx.trace(
+            self.node,
+            format_args!("asks n{target}: {plan:?} {budget:?}"),
+        );
         let call = Call::new(plan.job, target, parent, budget);
         self.calls.insert(plan.job, call);
         ctx.stats.operations += 1;
@@ -338,7 +341,7 @@ impl Process {
         }
         // Some say at once that no input follows, others leave that open.
         call.input_finished = true;
-        job % 3 == 0 && connection.finish(place.1).is_ok()
+        job.is_multiple_of(3) && connection.finish(place.1).is_ok()
     }
 
     /// The application no longer wants the operation.
@@ -411,7 +414,9 @@ impl Process {
                     self.take_frame(job, ctx);
                 }
             }
-            Told::Budget { budget, .. } if budget.is_report() => self.take_report(job, &budget, ctx),
+            Told::Budget { budget, .. } if budget.is_report() => {
+                self.take_report(job, &budget, ctx)
+            }
             Told::Resumable {
                 ttl_secs,
                 token,
@@ -526,7 +531,13 @@ impl Process {
         ctx.audit.doomed(job, ctx.now);
         ctx.audit.call_over(job, completed);
         if let Some(parent) = call.parent {
-            self.child_over(parent, job, completed.then_some(call.report).flatten(), completed, ctx);
+            self.child_over(
+                parent,
+                job,
+                completed.then_some(call.report).flatten(),
+                completed,
+                ctx,
+            );
         }
     }
 
@@ -559,7 +570,9 @@ impl Process {
 /// A random budget that sets the limits that `like` sets.
 pub(crate) fn next_budget(like: &Budget, unix: UnixMillis, ctx: &mut Context) -> Budget {
     let rng = &mut ctx.rng;
-    let tokens = like.tokens.map(|_| rng.pick(&[0, 20, 100, 500]).unwrap_or(0));
+    let tokens = like
+        .tokens
+        .map(|_| rng.pick(&[0, 20, 100, 500]).unwrap_or(0));
     let cost = like
         .cost_microunits
         .map(|_| rng.pick(&[0, 1_000, 20_000]).unwrap_or(0));

@@ -32,7 +32,10 @@ impl Process {
             .and_then(|live| live.connection.as_mut());
         if let Some(connection) = connection {
             let sent = connection.send_resumable(place.1, &resumable);
-            ctx.trace(self.node, format_args!("issues a token for {job}: {sent:?}"));
+            ctx.trace(
+                self.node,
+                format_args!("issues a token for {job}: {sent:?}"),
+            );
         }
     }
 
@@ -69,7 +72,13 @@ impl Process {
     }
 
     /// Answers a RESUME.
-    pub(crate) fn resume_work(&mut self, place: Place, token: &[u8], last_recv: u64, ctx: &mut Context) {
+    pub(crate) fn resume_work(
+        &mut self,
+        place: Place,
+        token: &[u8],
+        last_recv: u64,
+        ctx: &mut Context,
+    ) {
         let now = self.now(ctx);
         let Some(peer) = self.connections.get(&place.0).map(|live| live.peer) else {
             return;

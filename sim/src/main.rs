@@ -88,11 +88,7 @@ fn play_all(arguments: &Arguments, began: Instant) -> (Stats, Option<Report>) {
     })
 }
 
-fn gather(
-    reports: mpsc::Receiver<Report>,
-    seeds: u64,
-    began: Instant,
-) -> (Stats, Option<Report>) {
+fn gather(reports: mpsc::Receiver<Report>, seeds: u64, began: Instant) -> (Stats, Option<Report>) {
     let mut stats = Stats::default();
     let mut failed: Option<Report> = None;
     let mut said = began;

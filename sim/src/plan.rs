@@ -47,7 +47,13 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A random operation. `budgeted` when its parent's is.
-    pub(crate) fn random(rng: &mut Rng, scenario: &Scenario, job: u64, depth: u32, budgeted: bool) -> Self {
+    pub(crate) fn random(
+        rng: &mut Rng,
+        scenario: &Scenario,
+        job: u64,
+        depth: u32,
+        budgeted: bool,
+    ) -> Self {
         let deep = scenario.delegation && depth < MOST_DEPTH && rng.percent(60);
         Self {
             job,

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use aire_proto::capability::{CHANNEL_BINDING, DELEGATION, RESUMABLE};
 use aire_proto::connection::Authenticated;
+use aire_proto::connection::{CloseReason, Signatures};
 use aire_proto::handshake::{HandshakeError, Local, Verifier};
 use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard};
-use aire_proto::capability::{CHANNEL_BINDING, DELEGATION, RESUMABLE};
-use aire_proto::connection::{CloseReason, Signatures};
 use aire_proto::wire::Capability;
 use aire_proto::{Config, Connection, Growing, Input, Now, Role, StreamId};
 use std::time::Duration;
@@ -123,7 +123,8 @@ impl Process {
         let calls = std::mem::take(&mut self.calls);
         for (job, call) in calls {
             ctx.audit.disturbed(self.node, call.target, ctx.now);
-            ctx.audit.asker_died(job, self.tickets.contains_key(&job), ctx.now);
+            ctx.audit
+                .asker_died(job, self.tickets.contains_key(&job), ctx.now);
         }
         self.forget_works(ctx);
     }
@@ -280,7 +281,8 @@ impl Process {
             let ends = (id, self.node, packet.from);
             let timing = ctx.scenario.timing;
             let endpoint = Endpoint::new(ends, false, mix(self.epoch, id), timing, ctx.now);
-            self.connections.insert(id, Live::new(packet.from, endpoint));
+            self.connections
+                .insert(id, Live::new(packet.from, endpoint));
         }
         if let Some(live) = self.connections.get_mut(&id) {
             live.endpoint.receive(packet, ctx.now);
@@ -364,7 +366,9 @@ impl Process {
             if live.stalled_until > ctx.now && stream != StreamId::CONTROL {
                 return progress;
             }
-            let len = news.ready.min(ctx.rng.between(1, ctx.scenario.piece) as usize);
+            let len = news
+                .ready
+                .min(ctx.rng.between(1, ctx.scenario.piece) as usize);
             let fin = news.fin && len == news.ready;
             let piece = live.endpoint.peek(stream.get(), len);
             let mut input = Input::new(&piece, fin);
@@ -408,9 +412,10 @@ impl Process {
     /// Acts on what a connection told.
     fn hear(&mut self, id: u64, told: Told, ctx: &mut Context) {
         match &told {
-            Told::Args { stream, bytes, .. } | Told::Stream { stream, bytes, .. } => {
-                let len = bytes.len();
-                ctx.trace(self.node, format_args!("c{id} s{stream} {len} bytes"));
+            Told::Args { remaining, .. } | Told::Stream { remaining, .. } if *remaining > 0 => {}
+            Told::Args { stream, .. } => ctx.trace(self.node, format_args!("c{id} s{stream} args")),
+            Told::Stream { stream, .. } => {
+                ctx.trace(self.node, format_args!("c{id} s{stream} frame"));
             }
             told => ctx.trace(self.node, format_args!("c{id} {told:?}")),
         }
@@ -526,7 +531,10 @@ impl Process {
             CloseReason::Handshake(error) => matches!(error, HandshakeError::Replayed(_)),
             CloseReason::Peer(code) => {
                 use aire_proto::ErrorCode as Code;
-                matches!(code, Code::StaleTimestamp | Code::ReplayedNonce | Code::Refused)
+                matches!(
+                    code,
+                    Code::StaleTimestamp | Code::ReplayedNonce | Code::Refused
+                )
             }
             CloseReason::Done | CloseReason::HandshakeTimeout | CloseReason::Lost => true,
         };
@@ -570,7 +578,10 @@ impl Process {
     fn check(&mut self, ctx: &mut Context) {
         let window = ctx.scenario.timing.window;
         for (id, live) in &self.connections {
-            let operations = live.connection.as_ref().map_or(0, Connection::live_operations);
+            let operations = live
+                .connection
+                .as_ref()
+                .map_or(0, Connection::live_operations);
             if operations > ctx.scenario.max_operations || live.endpoint.most_unread() > window {
                 let details = format!("n{} c{id}: {operations} operations", self.node);
                 ctx.audit.fail(Invariant::TablesBounded, details);

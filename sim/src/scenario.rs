@@ -160,7 +160,7 @@ impl Scenario {
             ttl_secs: rng.between(3, 25),
             cancel_timeout: rng.pick(&[1_000, 5_000]).unwrap_or(5_000),
             drain_timeout: rng.pick(&[2_000, 10_000, 30_000]).unwrap_or(10_000),
-            piece: rng.pick(&[1, 7, 100, 100_000]).unwrap_or(100),
+            piece: rng.pick(&[5, 40, 1_000, 100_000]).unwrap_or(100),
         }
     }
 

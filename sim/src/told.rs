@@ -93,10 +93,7 @@ impl From<Event<'_>> for Told {
                 stream,
                 late: false,
             },
-            Event::CancelledLate { stream, .. } => Self::Cancelled {
-                stream,
-                late: true,
-            },
+            Event::CancelledLate { stream, .. } => Self::Cancelled { stream, late: true },
             Event::Budget { stream, budget } => Self::Budget { stream, budget },
             Event::Resumable { stream, resumable } => Self::Resumable {
                 stream,

@@ -151,7 +151,13 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn new(ends: (u64, usize, usize), client: bool, epoch: u64, timing: Timing, now: u64) -> Self {
+    pub(crate) fn new(
+        ends: (u64, usize, usize),
+        client: bool,
+        epoch: u64,
+        timing: Timing,
+        now: u64,
+    ) -> Self {
         let (connection, local, peer) = ends;
         Self {
             connection,
@@ -166,7 +172,11 @@ impl Endpoint {
             next_number: 0,
             unacked: BTreeMap::new(),
             acks: Vec::new(),
-            out: if client { vec![Frame::Ping] } else { Vec::new() },
+            out: if client {
+                vec![Frame::Ping]
+            } else {
+                Vec::new()
+            },
             resend: Vec::new(),
             flows: BTreeMap::new(),
             news: BTreeSet::new(),
@@ -187,12 +197,18 @@ impl Endpoint {
 
     /// Takes a packet of this connection.
     pub(crate) fn receive(&mut self, packet: Packet, now: u64) {
-        if packet.frames.iter().any(|frame| matches!(frame, Frame::Unknown)) {
+        if packet
+            .frames
+            .iter()
+            .any(|frame| matches!(frame, Frame::Unknown))
+        {
             self.state = State::Over(None);
             return;
         }
         let stranger = packet.to_epoch.is_some_and(|epoch| epoch != self.epoch)
-            || self.peer_epoch.is_some_and(|epoch| epoch != packet.from_epoch);
+            || self
+                .peer_epoch
+                .is_some_and(|epoch| epoch != packet.from_epoch);
         if stranger || matches!(self.state, State::Over(_)) {
             return;
         }
@@ -413,7 +429,10 @@ impl Endpoint {
             .filter(|(_, sent)| late(sent))
             .map(|(number, _)| *number)
             .collect();
-        for mut sent in numbers.iter().filter_map(|number| self.unacked.remove(number)) {
+        for mut sent in numbers
+            .iter()
+            .filter_map(|number| self.unacked.remove(number))
+        {
             sent.losses += 1;
             if !sent.frames.is_empty() {
                 self.resend.push(sent);

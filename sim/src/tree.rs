@@ -18,7 +18,9 @@ impl Process {
             return;
         };
         for _ in 0..plan.children {
-            let others: Vec<usize> = (0..ctx.scenario.nodes).filter(|n| *n != self.node).collect();
+            let others: Vec<usize> = (0..ctx.scenario.nodes)
+                .filter(|n| *n != self.node)
+                .collect();
             let Some(target) = ctx.rng.pick(&others) else {
                 return;
             };
@@ -63,12 +65,21 @@ impl Process {
         }
     }
 
-    pub(crate) fn child_reported(&mut self, job: u64, child: u64, report: &Budget, ctx: &mut Context) {
+    pub(crate) fn child_reported(
+        &mut self,
+        job: u64,
+        child: u64,
+        report: &Budget,
+        ctx: &mut Context,
+    ) {
         let told = self.with_ledger(job, |work, ledger| {
             work.shares.reported(ledger, child, report)
         });
         if let Some(Err(error)) = told {
-            ctx.trace(self.node, format_args!("{job} does not take a report: {error}"));
+            ctx.trace(
+                self.node,
+                format_args!("{job} does not take a report: {error}"),
+            );
         }
         self.settle_books(job, ctx);
     }

@@ -136,7 +136,9 @@ impl Process {
         let Some(place) = self.works.get(&job).and_then(|work| work.at) else {
             return;
         };
-        let ledger = self.connection(place).and_then(|connection| connection.ledger(place.1));
+        let ledger = self
+            .connection(place)
+            .and_then(|connection| connection.ledger(place.1));
         if let (Some(work), Some(ledger)) = (self.works.get_mut(&job), ledger) {
             work.ledger = ledger;
         }
@@ -285,7 +287,10 @@ impl Process {
                 Some(connection) => connection.charge(place.1, &charge, now),
                 None => return false,
             },
-            None => work.ledger.charge(&charge, now.unix).map_err(CallError::from),
+            None => work
+                .ledger
+                .charge(&charge, now.unix)
+                .map_err(CallError::from),
         };
         self.sync_ledger(job);
         let what = match charged {

@@ -195,7 +195,10 @@ impl World {
             delay += self.ctx.rng.between(0, 4 * high);
         }
         self.in_flight += 1;
-        self.at(self.ctx.now + delay.max(1), Happening::Arrival(Box::new(packet)));
+        self.at(
+            self.ctx.now + delay.max(1),
+            Happening::Arrival(Box::new(packet)),
+        );
     }
 
     fn arrive(&mut self, packet: Packet) {
@@ -299,7 +302,8 @@ impl World {
         let until = self.ctx.now + self.ctx.rng.between(50, 15_000);
         let both = self.ctx.rng.percent(70);
         self.ctx.stats.cuts += 1;
-        self.ctx.trace(node, format_args!("cut from n{other} until {until}"));
+        self.ctx
+            .trace(node, format_args!("cut from n{other} until {until}"));
         for (from, to) in [(node, other), (other, node)] {
             if both || from == node {
                 self.cuts.insert((from, to));
@@ -329,7 +333,7 @@ impl World {
         }
     }
 
-    /// Nothing more is done: links heal, and what is down comes back.
+    /// Nothing more is done. Links that are cut heal in their time, and what is down comes back.
     fn rest(&mut self) {
         self.ctx.active = false;
         self.ctx.trace(0, format_args!("rest"));

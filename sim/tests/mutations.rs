@@ -7,8 +7,8 @@ const MOST_SEEDS: u64 = 400;
 
 /// Plays until an invariant fails, and checks that it is one of those that `fault` breaks.
 fn is_found(fault: Fault, breaks: &[Invariant]) {
-    let failure = (1..=MOST_SEEDS)
-        .find_map(|seed| Some((seed, play(seed, Some(fault), false).failure?)));
+    let failure =
+        (1..=MOST_SEEDS).find_map(|seed| Some((seed, play(seed, Some(fault), false).failure?)));
     let Some((seed, failure)) = failure else {
         panic!("{fault:?} survived {MOST_SEEDS} seeds");
     };

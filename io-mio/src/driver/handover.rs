@@ -93,11 +93,6 @@ pub(super) fn apply(
         // Fails only for an operation that is over.
         let _over = proto.keep_ledger(stream, entry.ledger.clone(), now);
     }
-    match entry.stall.take() {
-        Some(Stall::Out { what, patience }) => proto.out_of_budget(stream, what, patience, now),
-        Some(Stall::Over) => proto.within_budget(stream),
-        None => {}
-    }
     let mut progress = false;
     while let Some(front) = entry.queue.front_mut() {
         let taken = match front {
@@ -113,6 +108,15 @@ pub(super) fn apply(
                 Err(error) => Err(error),
             },
             Queued::Budget(budget) => unless_unknown(proto.send_budget(stream, budget, now)),
+            // In its turn, so that the report follows what was spent on.
+            Queued::Stall(Stall::Out { what, patience }) => {
+                proto.out_of_budget(stream, *what, *patience, now);
+                Ok(())
+            }
+            Queued::Stall(Stall::Over) => {
+                proto.within_budget(stream);
+                Ok(())
+            }
             Queued::Delegate {
                 target,
                 target_did,

@@ -21,6 +21,7 @@ pub(super) enum Queued {
         announced: bool,
     },
     Budget(Budget),
+    Stall(Stall),
     Delegate {
         target: String,
         target_did: String,
@@ -62,7 +63,6 @@ pub(super) struct Stream {
     pub(super) queue: VecDeque<Queued>,
     pub(super) queued_bytes: usize,
     pub(super) urgent: Option<Urgent>,
-    pub(super) stall: Option<Stall>,
     /// What the operation may spend.
     pub(super) ledger: SharedLedger,
     /// The protocol counts in another ledger yet.
@@ -244,7 +244,8 @@ impl Calls<'_> {
         what: Dimension,
         patience: Duration,
     ) -> Result<(), QueueError> {
-        self.open(stream)?.stall = Some(Stall::Out { what, patience });
+        let stall = Queued::Stall(Stall::Out { what, patience });
+        self.open(stream)?.queue.push_back(stall);
         Ok(())
     }
 
@@ -253,7 +254,7 @@ impl Calls<'_> {
     /// # Errors
     /// [`QueueError::Ended`].
     pub fn within_budget(&mut self, stream: StreamId) -> Result<(), QueueError> {
-        self.open(stream)?.stall = Some(Stall::Over);
+        self.open(stream)?.queue.push_back(Queued::Stall(Stall::Over));
         Ok(())
     }
 

@@ -72,8 +72,9 @@ impl Operation {
         self.shared.ledger.work(|ledger| *ledger)
     }
 
-    /// What a final STREAM or an ERROR says of this operation's cost (`BUD-11`). `began` is when
-    /// the work began, `tokens_in` what it read.
+    /// What a final STREAM or an ERROR may say of this operation's cost (`BUD-11`): of the tokens
+    /// that were charged, `tokens_in` were read, and the others produced, in the time that it
+    /// `took`. [`Accounting::encode`] has the bytes.
     #[must_use]
     pub fn accounting(&self, tokens_in: u64, took: Duration) -> Accounting {
         Accounting::from_ledger(&self.ledger(), tokens_in, took)
