@@ -83,6 +83,25 @@ struct Served {
     asked: Option<(String, String)>,
 }
 
+/// An operation whose handler is to start.
+struct Ready {
+    place: Place,
+    agent: Arc<dyn Agent>,
+    operation: Operation,
+    keeper: Option<(Arc<Keeper>, crate::Resumable)>,
+    span: Span,
+}
+
+impl Ready {
+    fn work(mut self) {
+        let _entered = self.span.clone().entered();
+        if let Some((keeper, how)) = self.keeper {
+            keeper.keep(how, &mut self.operation);
+        }
+        serve(&*self.agent, self.operation);
+    }
+}
+
 /// What the loop remembers of a connection.
 struct Known {
     peer: String,
@@ -131,6 +150,7 @@ impl Runtime {
             service,
             served: HashMap::new(),
             paths: HashMap::new(),
+            ready: Vec::new(),
             did: driver.did().to_owned(),
             known: HashMap::new(),
             waiting: VecDeque::new(),
@@ -178,6 +198,8 @@ struct Loop {
     served: HashMap<(ConnectionKey, StreamId), Served>,
     /// Through whom operations come whose INVOKE is still on its way.
     paths: HashMap<(ConnectionKey, StreamId), Vec<u8>>,
+    /// Operations whose arguments are complete, and whose handlers are to start.
+    ready: Vec<Ready>,
     /// Who this side is.
     did: String,
     known: HashMap<ConnectionKey, Known>,
@@ -222,6 +244,7 @@ impl Loop {
         let mut events = Events::with_capacity(8);
         loop {
             driver.drive(&mut |key, event, calls| self.event(key, event, calls))?;
+            self.start_ready(driver);
             self.turn_redial(driver);
             self.open_waiting(driver);
             if self.is_over(driver) {
@@ -606,23 +629,33 @@ impl Loop {
             }
         };
         let keeper = keeper_of(&self.service, self.known.get(&key), &about);
-        let mut operation = Operation::new(shared, self.mailbox.clone(), about);
-        let worker = Worker::new(&self.workers);
-        let span = served.span.clone();
-        let started = self.workers.load(Ordering::Relaxed) <= self.service.max_workers
-            && thread::Builder::new()
-                .name("aire-operation".into())
-                .spawn(move || {
-                    let _worker = worker;
-                    let _entered = span.enter();
-                    if let Some((keeper, how)) = keeper {
-                        keeper.keep(how, &mut operation);
-                    }
-                    serve(&*agent, operation);
-                })
-                .is_ok();
-        if !started {
-            self.refuse(key, stream, calls);
+        let operation = Operation::new(shared, self.mailbox.clone(), about);
+        self.ready.push(Ready {
+            place: (key, stream),
+            agent,
+            operation,
+            keeper,
+            span: served.span.clone(),
+        });
+    }
+
+    /// Starts the handlers of operations that came. What came right behind their INVOKE, a BUDGET
+    /// before all, has been taken by now, so that no work is done that it forbids.
+    fn start_ready(&mut self, driver: &mut Driver) {
+        for ready in std::mem::take(&mut self.ready) {
+            let worker = Worker::new(&self.workers);
+            let (key, stream) = ready.place;
+            let started = self.workers.load(Ordering::Relaxed) <= self.service.max_workers
+                && thread::Builder::new()
+                    .name("aire-operation".into())
+                    .spawn(move || {
+                        let _worker = worker;
+                        ready.work();
+                    })
+                    .is_ok();
+            if let Some(mut calls) = driver.calls(key).filter(|_| !started) {
+                self.refuse(key, stream, &mut calls);
+            }
         }
     }
 }

@@ -161,9 +161,8 @@ fn a_lower_snapshot_counts_at_once() {
 
 #[test]
 fn the_deadline_ends_an_operation_whose_agent_sleeps() {
-    let (_node, client) = with_agent(|operation: &mut Operation| {
-        operation.sleep(Duration::from_secs(60))
-    });
+    let (_node, client) =
+        with_agent(|operation: &mut Operation| operation.sleep(Duration::from_secs(60)));
     let mut operation = client.invoke("it", "", "").expect("invoked");
     let began = Instant::now();
     operation.send_budget(Budget {
@@ -301,7 +300,11 @@ fn an_accounting_rides_in_the_last_stream_and_in_an_error() {
         };
         let accounting = Accounting::decode(&bytes).expect("an accounting");
         assert_eq!(
-            (accounting.tokens_in, accounting.tokens_out, accounting.duration_ms),
+            (
+                accounting.tokens_in,
+                accounting.tokens_out,
+                accounting.duration_ms
+            ),
             (11, 3, 250)
         );
     }
@@ -320,6 +323,8 @@ fn a_producer_that_the_transport_stalls_is_not_counted_as_out_of_budget() {
     operation.send_budget(tokens(1_000));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(collect(&mut operation).expect("all of it").len(), 200);
-    support::eventually("the stall is counted", || node.metrics().transport_stalls > 0);
+    support::eventually("the stall is counted", || {
+        node.metrics().transport_stalls > 0
+    });
     assert_eq!(node.metrics().budget_stalls, 0);
 }

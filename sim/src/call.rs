@@ -508,6 +508,8 @@ impl Process {
             && call.progress.resume().is_some();
         if goes_on {
             call.resumed = true;
+            // An older report is no account of the end.
+            call.report = None;
             call.gives_up_at = 0;
             call.retry_at = ctx.now + ctx.rng.between(0, 800);
         } else {

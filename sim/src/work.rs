@@ -295,6 +295,8 @@ impl Process {
         self.sync_ledger(job);
         let what = match charged {
             Ok(()) => {
+                let left = self.works.get(&job).map(|work| work.ledger.free().tokens);
+                ctx.trace(self.node, format_args!("{job} pays, {left:?} left"));
                 ctx.audit.charged(job, plan.tokens, plan.cost, now.unix);
                 return true;
             }
@@ -393,19 +395,11 @@ impl Process {
 
     /// All frames are made: once the children are done, so is the work.
     fn finish_work(&mut self, job: u64, ctx: &mut Context) -> bool {
-        let now = self.now(ctx);
         let Some(work) = self.works.get(&job) else {
             return false;
         };
         if !work.children.is_empty() {
             return false;
-        }
-        if let Some(place) = work.at.filter(|_| work.plan.budgeted) {
-            // What was spent, for the books of whoever asked.
-            let report = work.ledger.report();
-            if let Some(connection) = self.connection(place) {
-                let _no_room = connection.send_budget(place.1, &report, now);
-            }
         }
         ctx.audit.finished(job);
         self.end_work(job, Ending::Finished, ctx);
@@ -471,6 +465,10 @@ impl Process {
             return false;
         }
         work.terminal_sent = true;
+        if ending == Ending::Finished && work.plan.budgeted {
+            // What was spent, for the books of whoever asked: with every end, replayed or not.
+            let _no_room = connection.send_budget(place.1, &work.ledger.report(), now);
+        }
         let _ended = match ending {
             Ending::Finished if ctx.scenario.has(Fault::ForgetFin) => Ok(()),
             Ending::Finished => connection.finish(place.1),

@@ -3,7 +3,7 @@
 use aire_sim::{Stats, play};
 
 /// A continuous integration run plays thousands in a release build; this is a taste of them.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// Plays `seeds` on two threads, as a test program has no more to itself.
 fn played(seeds: u64) -> Stats {

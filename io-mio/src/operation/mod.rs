@@ -14,9 +14,9 @@ mod spending;
 
 pub use delegation::{Branch, BranchEnd, OnFailure};
 pub use failure::{Failure, Received};
-pub(crate) use family::{Family, Membership};
+pub(crate) use family::Membership;
 pub(crate) use delivery::Route;
-pub(crate) use shared::{Bell, Place, Shared};
+pub(crate) use shared::{Place, Shared};
 
 use std::fmt;
 use std::sync::Arc;
@@ -347,7 +347,11 @@ impl Drop for Operation {
         let given_up = !state.over && !answered && !state.left && state.failure.is_none();
         drop(state);
         if given_up {
-            self.cancel(CancelReason::UserCancelled, "");
+            let reason = match self.shared.membership.get() {
+                Some(_) => CancelReason::UpstreamCancelled,
+                None => CancelReason::UserCancelled,
+            };
+            self.cancel(reason, "");
         }
     }
 }

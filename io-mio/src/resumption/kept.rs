@@ -12,7 +12,7 @@ use crate::driver::unix_now;
 use crate::mailbox::{Command, Mailbox};
 use crate::metrics::count;
 use crate::operation::{Failure, Place, Received, Route, Shared};
-use crate::store::{OperationKey, ResumeStore, StoreError, Terminal, Word, new_token};
+use crate::store::{OperationKey, ResumeStore, StoreError, TOKEN_LEN, Terminal, Word, new_token};
 
 /// The tokens of one operation, and where they are told.
 pub(super) struct Tokens {
@@ -31,6 +31,8 @@ struct Renewal {
     until: UnixMillis,
     /// The last frame that was sent.
     last_seq: u64,
+    /// How many tokens the initiator was told.
+    told: u64,
 }
 
 impl Tokens {
@@ -49,6 +51,7 @@ impl Tokens {
                 due: UnixMillis(i64::MAX),
                 until: UnixMillis::default(),
                 last_seq: 0,
+                told: 0,
             }),
         }
     }
@@ -74,21 +77,37 @@ impl Tokens {
 
     /// Makes a token good, and tells the initiator (`RES-9`, `RES-10`). Until when it is good.
     pub(super) fn renew(&self, store: &dyn ResumeStore) -> Result<UnixMillis, StoreError> {
-        let (token, now) = (new_token()?, unix_now());
-        let ttl_secs = self.how.ttl_secs();
-        let ttl = Duration::from_secs(ttl_secs);
-        store.issue(&self.key, &token, ttl, now)?;
+        let token = new_token()?;
+        let until = self.issue(store, &token)?;
         let mut progress = self.lock();
-        progress.due = later(now, ttl / 2);
-        progress.until = later(now, ttl);
+        progress.told = progress.told.saturating_add(1);
         let resumable = Command::Resumable {
-            ttl_secs,
+            ttl_secs: self.how.ttl_secs(),
             token: token.to_vec(),
             last_seq: progress.last_seq,
         };
         drop(progress);
         self.mailbox.operation(self.shared.place(), resumable);
-        Ok(later(now, ttl))
+        Ok(until)
+    }
+
+    /// Makes `token` good. Until when it is.
+    pub(super) fn issue(
+        &self,
+        store: &dyn ResumeStore,
+        token: &[u8; TOKEN_LEN],
+    ) -> Result<UnixMillis, StoreError> {
+        let (now, ttl) = (unix_now(), Duration::from_secs(self.how.ttl_secs()));
+        store.issue(&self.key, token, ttl, now)?;
+        let mut progress = self.lock();
+        progress.due = later(now, ttl / 2);
+        progress.until = later(now, ttl);
+        Ok(progress.until)
+    }
+
+    /// How many tokens the initiator was told.
+    pub(super) fn told(&self) -> u64 {
+        self.lock().told
     }
 }
 

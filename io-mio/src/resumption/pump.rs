@@ -12,7 +12,7 @@ use crate::driver::unix_now;
 use crate::mailbox::Command;
 use crate::metrics::count;
 use crate::operation::{Failure, Operation, Received};
-use crate::store::{Batch, ClaimError, Claimed, StoreError, Terminal, Word};
+use crate::store::{Batch, ClaimError, Claimed, StoreError, TOKEN_LEN, Terminal, Word};
 
 /// So long it waits for the store before it looks what the initiator says.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -100,6 +100,7 @@ impl Pump {
             waiting: None,
             input_finished: false,
             cancelled: false,
+            lost: false,
             tokens,
             pump: self,
         };
@@ -122,6 +123,8 @@ struct Tending {
     waiting: Option<Word>,
     input_finished: bool,
     cancelled: bool,
+    /// The connection is lost.
+    lost: bool,
 }
 
 /// Whether to go on.
@@ -172,6 +175,8 @@ impl Tending {
         for (seq, payload) in batch.frames {
             // Once it is cancelled, only its end is of interest.
             if !self.cancelled && self.pump.operation.send(payload).is_err() {
+                // The reason is there, or about to come.
+                let _reason = self.pump.operation.sleep(PATIENCE);
                 return Ok(true);
             }
             self.took(seq);
@@ -254,7 +259,10 @@ impl Tending {
                     self.waiting = Some(Word::InputFinished);
                 }
                 Err(Failure::TimedOut) => return Ok(true),
-                Err(Failure::Lost) => return Ok(false),
+                Err(Failure::Lost) => {
+                    self.lost = true;
+                    return Ok(false);
+                }
                 Err(failure) => return self.stop_work(failure),
             }
         }
@@ -300,10 +308,34 @@ impl Tending {
         Ok(true)
     }
 
+    /// Makes the token that was shown good again, beside the fresh one: the connection was lost so
+    /// soon that the fresh one need not have arrived, and the operation would be lost with it.
+    fn restore_token(&self) {
+        let Ok(token) = <[u8; TOKEN_LEN]>::try_from(self.pump.token.as_slice()) else {
+            return;
+        };
+        if self.tokens.told() > 1 {
+            return;
+        }
+        match self.tokens.issue(&*self.pump.keeper.store, &token) {
+            Ok(until) => {
+                if let Some(kept) = &self.worker {
+                    kept.wanted_until(until);
+                }
+            }
+            Err(error) => debug!(%error, "only the fresh token is good"),
+        }
+    }
+
     /// Nobody speaks with the initiator any more.
     fn leave(&self) {
         if !self.pump.keeper.leave(&self.tokens) {
             return;
+        }
+        if self.lost {
+            self.restore_token();
+            let (_, mailbox) = self.pump.operation.parts();
+            count(&mailbox.counters.detached);
         }
         match &self.worker {
             Some(kept) => {

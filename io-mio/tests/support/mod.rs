@@ -36,7 +36,8 @@ fn watch() {
     WATCHED.call_once(|| {
         std::thread::spawn(|| {
             std::thread::sleep(LONGEST_RUN);
-            let mut said = format!("no end after {LONGEST_RUN:?}; threads and what they wait in:\n");
+            let mut said =
+                format!("no end after {LONGEST_RUN:?}; threads and what they wait in:\n");
             for task in std::fs::read_dir("/proc/self/task").into_iter().flatten() {
                 let Ok(task) = task else { continue };
                 let about = |file| std::fs::read_to_string(task.path().join(file));

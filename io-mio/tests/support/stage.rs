@@ -113,10 +113,9 @@ impl Stage {
     /// Cuts the network until the node has noticed; `during` runs while it is away.
     pub fn cut(&self, during: impl FnOnce()) {
         let before = self.node.metrics().detached;
-        let resumed = self.node.metrics().resumed;
         self.relay.silence(true);
         eventually("the node notices that the client is gone", || {
-            self.node.metrics().detached > before || resumed > 0
+            self.node.metrics().detached > before
         });
         during();
         self.relay.silence(false);
@@ -137,4 +136,33 @@ pub fn ticket(operation: &Operation) -> Vec<u8> {
         ticket.is_some()
     });
     ticket.expect("there is one")
+}
+
+/// How long a test can wait for an operation's time to pass.
+pub fn short_lived() -> Resumable {
+    Resumable::for_ttl(Duration::from_secs(1))
+}
+
+/// Sends the numbers up to the one it is asked for, a step each.
+pub fn counting(
+    gate: &Gate,
+) -> impl Fn(&mut Operation) -> Result<(), Failure> + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |operation| {
+        let text = String::from_utf8(operation.args().to_vec()).expect("text");
+        for n in 1..=text.parse::<u64>().expect("a number") {
+            gate.step();
+            operation.send(n.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// What [`counting`] sends until it ends well.
+pub fn numbers(operation: &mut Operation) -> Vec<u64> {
+    let frames = super::collect(operation).expect("it ends well");
+    let text = frames
+        .into_iter()
+        .map(|it| String::from_utf8(it).expect("text"));
+    text.map(|it| it.parse().expect("a number")).collect()
 }

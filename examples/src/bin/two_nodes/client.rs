@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::thread;
 
-use aire_mio::{CancelReason, Client, Closed, Error, Failure, Identity, Operation, Pin, Trust};
+use aire_examples::unix_millis_after;
+use aire_mio::{Client, Closed, Error, Failure, Identity, Operation, Pin, Received, Trust};
 use aire_proto::connection::CloseReason;
+use aire_proto::wire::Budget;
 
-use crate::ClientArgs;
-use crate::timeline::line;
+use crate::{ClientArgs, story};
 
 /// An operation ended with an ERROR.
 const FAILED: u8 = 3;
@@ -41,15 +42,15 @@ fn call(args: &ClientArgs) -> Result<ExitCode, Error> {
     };
     let trust = trust(args)?;
     let did = identity.did().to_owned();
-    let client = Client::builder(identity, trust).connect(&args.connect)?;
+    let mut builder = Client::builder(identity, trust);
+    if !args.resume {
+        builder = builder.no_reconnect();
+    }
+    let client = builder.connect(&args.connect)?;
     let code = match &args.invoke {
         Some(what) => invoke(&client, what, args)?,
         None => {
-            say("->", "HELLO", None, &did);
-            let peer = client.peer().unwrap_or_default();
-            let minor = client.minor().unwrap_or_default();
-            say("<-", "HELLO", None, &format!("{peer}, version 0.{minor}"));
-            two_streams(&client)?;
+            story::tell(&client, &did)?;
             ExitCode::SUCCESS
         }
     };
@@ -70,65 +71,6 @@ fn trust(args: &ClientArgs) -> Result<Trust, Error> {
     })
 }
 
-fn say(direction: &str, frame: &str, op: Option<u64>, rest: &str) {
-    println!("{}", line("client", direction, frame, op, rest));
-}
-
-/// Two streams at once: one is cancelled in the middle, the other completes.
-fn two_streams(client: &Client) -> Result<(), Error> {
-    let doomed = begin(client, "40 30")?;
-    let lasting = begin(client, "20 30")?;
-    let doomed = thread::spawn(move || follow(doomed, Some(8)));
-    let lasting = thread::spawn(move || follow(lasting, None));
-    let ends = [doomed.join(), lasting.join()];
-    for end in ends.into_iter().flatten() {
-        println!("{end}");
-    }
-    Ok(())
-}
-
-fn begin(client: &Client, args: &str) -> Result<Operation, Error> {
-    let operation = client.invoke("stream", "tokens", args)?;
-    let to = format!("stream/tokens {args:?} to {}", operation.peer());
-    say("->", "INVOKE", Some(operation.id().get()), &to);
-    Ok(operation)
-}
-
-/// Takes the tokens of one operation; cancels it after so many, when told to.
-fn follow(mut operation: Operation, cancel_after: Option<usize>) -> String {
-    let op = Some(operation.id().get());
-    let mut tokens = 0;
-    let end = loop {
-        match operation.recv() {
-            Ok(Some(token)) => {
-                tokens += 1;
-                say("<-", "STREAM", op, &String::from_utf8_lossy(&token));
-                if cancel_after == Some(tokens) {
-                    say("->", "CANCEL", op, "USER_CANCELLED \"enough\"");
-                    operation.cancel(CancelReason::UserCancelled, "enough");
-                }
-            }
-            Ok(None) => {
-                say("<-", "FIN", op, "complete");
-                break "complete".to_owned();
-            }
-            Err(failure) => {
-                if let Failure::Failed { code, .. } = &failure {
-                    say("<-", "ERROR", op, code.name());
-                }
-                break failure.to_string();
-            }
-        }
-    };
-    line(
-        "client",
-        "--",
-        "END",
-        op,
-        &format!("{tokens} tokens, {end}"),
-    )
-}
-
 /// Invokes what the command line says, and prints what comes, a line each.
 fn invoke(client: &Client, what: &str, args: &ClientArgs) -> Result<ExitCode, Error> {
     let (agent, name) = what.split_once('/').unwrap_or((what, ""));
@@ -137,9 +79,14 @@ fn invoke(client: &Client, what: &str, args: &ClientArgs) -> Result<ExitCode, Er
     let ends: Vec<Result<Result<(), Failure>, Error>> = thread::scope(|scope| {
         let call = || {
             let mut operation = client.invoke(agent, name, args.args.as_bytes())?;
-            // No more input: what the reference's client says too.
-            operation.finish();
-            Ok(print(operation))
+            if let Some(budget) = first_budget(args) {
+                operation.send_budget(budget);
+            }
+            // No more input: what the reference's client says too. A top-up would be input.
+            if args.top_up.is_none() {
+                operation.finish();
+            }
+            Ok(print(operation, args.top_up))
         };
         let threads: Vec<_> = (0..args.parallel).map(|_| scope.spawn(call)).collect();
         threads
@@ -163,11 +110,33 @@ fn invoke(client: &Client, what: &str, args: &ClientArgs) -> Result<ExitCode, Er
     })
 }
 
-fn print(mut operation: Operation) -> Result<(), Failure> {
+/// What an operation begins with, if the command line limits it.
+fn first_budget(args: &ClientArgs) -> Option<Budget> {
+    let limited = args.budget.is_some() || args.deadline.is_some();
+    limited.then(|| Budget {
+        tokens: args.budget,
+        deadline: args.deadline.map(unix_millis_after),
+        ..Budget::default()
+    })
+}
+
+fn print(mut operation: Operation, mut top_up: Option<u64>) -> Result<(), Failure> {
     let op = operation.id();
     loop {
-        match operation.recv() {
-            Ok(Some(payload)) => println!("op {op} stream {}", String::from_utf8_lossy(&payload)),
+        match operation.recv_frame() {
+            Ok(Some(Received::Stream(payload))) => {
+                println!("op {op} stream {}", String::from_utf8_lossy(&payload));
+            }
+            Ok(Some(Received::Budget(report))) if report.tokens == Some(0) => {
+                if let Some(tokens) = top_up.take() {
+                    operation.send_budget(Budget {
+                        tokens: Some(tokens),
+                        ..Budget::default()
+                    });
+                    operation.finish();
+                }
+            }
+            Ok(Some(_)) => {}
             Ok(None) => {
                 println!("op {op} end");
                 return Ok(());

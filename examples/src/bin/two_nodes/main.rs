@@ -1,5 +1,6 @@
 //! Two nodes that speak AIRE: a server that streams tokens, and a client that takes two streams
-//! at once, cancels one in the middle, and lets the other finish.
+//! at once, cancels one in the middle, and lets the other finish; then it takes one with a budget
+//! that runs out, and tops it up.
 //!
 //! ```text
 //! two-nodes demo                          both, as separate processes
@@ -9,13 +10,15 @@
 
 mod client;
 mod server;
-mod timeline;
+mod story;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
+use aire_examples::Leashed;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -33,7 +36,7 @@ enum What {
     Demo,
     /// Serves the agents `echo` and `stream` until SIGINT or SIGTERM.
     Server(ServerArgs),
-    /// Calls a node: two streams at once, or the one operation that --invoke names.
+    /// Calls a node: tells the story of the demo, or invokes the one operation that --invoke names.
     Client(ClientArgs),
 }
 
@@ -81,6 +84,28 @@ struct ClientArgs {
     /// So many of them at once.
     #[arg(long, default_value_t = 1)]
     parallel: u32,
+    /// With --invoke: how many tokens each may spend.
+    #[arg(long)]
+    budget: Option<u64>,
+    /// With --invoke: how many more, once, when the node reports that nothing is left.
+    #[arg(long)]
+    top_up: Option<u64>,
+    /// With --invoke: how long each may take: 500ms, 2s.
+    #[arg(long, value_parser = time)]
+    deadline: Option<Duration>,
+    /// Connect again when the connection is lost, and resume what can be resumed.
+    #[arg(long)]
+    resume: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let number = |digits: &str| digits.parse().ok();
+    let millis = text.strip_suffix("ms").and_then(number);
+    let seconds = text.strip_suffix('s').and_then(number);
+    millis
+        .map(Duration::from_millis)
+        .or(seconds.map(Duration::from_secs))
+        .ok_or_else(|| "a whole number with its unit: 500ms, 2s".into())
 }
 
 fn main() -> ExitCode {
@@ -99,17 +124,6 @@ fn main() -> ExitCode {
             eprintln!("two-nodes: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// A child process that does not outlive this one.
-struct Leashed(Child);
-
-impl Drop for Leashed {
-    fn drop(&mut self) {
-        // It has ended already when all went well.
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
     }
 }
 

@@ -3,10 +3,14 @@
 use std::io::Write;
 use std::time::Duration;
 
-use aire_mio::{Certificate, Error, Failure, Identity, Node, Operation};
+use aire_examples::line;
+use aire_mio::{Certificate, Error, Failure, Identity, Node, Operation, Resumable};
+use aire_proto::budget::Charge;
 
 use crate::ServerArgs;
-use crate::timeline::line;
+
+/// How long an operation that is out of budget waits for a top-up.
+const TOP_UP_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ServerArgs) -> Result<(), Error> {
     let identity = match &args.key {
@@ -20,9 +24,12 @@ pub(crate) fn run(args: &ServerArgs) -> Result<(), Error> {
     let pin = certificate.pin();
     let node = Node::builder(identity, certificate)
         .agent("echo", |operation: &mut Operation| told(operation, echo))?
-        .agent("stream", |operation: &mut Operation| {
-            told(operation, stream)
-        })?
+        // Whoever loses its connection has a minute to come back (RESUME) and misses nothing.
+        .resumable_agent(
+            "stream",
+            |operation: &mut Operation| told(operation, stream),
+            Resumable::for_ttl(Duration::from_secs(60)),
+        )?
         .listen(args.listen)?;
     println!(
         "listening aire://{} did {} pin {pin}",
@@ -71,7 +78,7 @@ fn echo(operation: &mut Operation) -> Result<(), Failure> {
 }
 
 /// Operation `tokens`: the count in decimal, then optionally a space and the milliseconds between
-/// two tokens.
+/// two tokens. Each is paid for before it is sent.
 fn stream(operation: &mut Operation) -> Result<(), Failure> {
     if operation.operation() != "tokens" {
         return Err(Failure::application("the operation is `tokens`"));
@@ -79,14 +86,30 @@ fn stream(operation: &mut Operation) -> Result<(), Failure> {
     let (count, pause) = parse(operation.args()).ok_or_else(|| {
         Failure::application("the arguments are a count, and optionally milliseconds: `20 50`")
     })?;
+    operation.set_budget_patience(TOP_UP_PATIENCE);
     for n in 1..=count {
         if n > 1 {
             operation.sleep(pause)?;
         }
+        pay(operation)?;
         let token = format!("token-{n}");
         say("->", "STREAM", Some(operation.id().get()), &token);
         operation.send(token)?;
     }
+    Ok(())
+}
+
+/// Spends one token of the operation's budget, if it has one. Without one left the client is told
+/// (BUDGET, a report), and may send a top-up; else the operation ends with BUDGET_EXCEEDED.
+fn pay(operation: &mut Operation) -> Result<(), Failure> {
+    let token = Charge::tokens(1);
+    let Err(refused) = operation.try_charge(&token) else {
+        return Ok(());
+    };
+    let op = Some(operation.id().get());
+    say("->", "BUDGET", op, &format!("{refused}"));
+    operation.charge(&token)?;
+    say("<-", "BUDGET", op, "a top-up: goes on");
     Ok(())
 }
 
