@@ -4,10 +4,14 @@
 SECONDS = 60
 
 ENSURE = @scripts/ensure.sh
+# For the simulator: make sim SEEDS=100000, or make sim SEED=17 to play one again.
+SEEDS = 2000
+SEED =
+
 # BoringSSL, under quiche, is built from source.
 NATIVE = cxx cmake libclang
 
-.PHONY: help demo test bench fuzz interop interop-reference conformance thumb lint clean
+.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -18,10 +22,14 @@ demo: ## two nodes meet, talk and part, on this machine
 	cargo run -q --release --locked -p aire-examples --bin two-nodes -- demo
 
 test: ## all tests, and those of aire-proto without its default features
-	$(ENSURE) $(NATIVE)
+	$(ENSURE) $(NATIVE) redis
 	cargo test --workspace --locked
 	cargo test -p aire-proto --locked --no-default-features
 	cargo test -p aire-proto --locked --no-default-features --features alloc
+
+sim: ## the simulator: SEEDS=2000 random worlds, or one: SEED=17
+	$(ENSURE) cxx
+	cargo run -q --release --locked -p aire-sim -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
 
 bench: ## benchmarks (criterion)
 	$(ENSURE) $(NATIVE)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and is missing; asks nobody anything.
 #
-#   scripts/ensure.sh cxx cmake libclang go valgrind lint thumb fuzz
+#   scripts/ensure.sh cxx cmake libclang redis go valgrind lint thumb fuzz
 #
 # What is present is found by looking for it, so a complete machine sees no
 # call to a package manager. Rust itself is never installed from here.
@@ -31,6 +31,7 @@ present() {
     # Run, not just looked up: macOS has stubs by these names.
     cxx) cc --version >/dev/null 2>&1 && c++ --version >/dev/null 2>&1 ;;
     cmake | valgrind) have "$1" ;;
+    redis) have redis-server ;;
     # bindgen loads the library and reads the headers that come with `clang`.
     # libclang-cpp is another library: the patterns must not match it.
     libclang)
@@ -59,6 +60,7 @@ described() {
     case $1 in
     cxx) echo "a C and C++ compiler (cc, c++; on macOS: xcode-select --install)" ;;
     libclang) echo "clang with libclang" ;;
+    redis) echo "redis-server, which tests start for themselves" ;;
     go) echo "Go $MIN_GO or newer (https://go.dev/dl/; found: $(go_version | grep . || echo none))" ;;
     lint) echo "rustfmt and clippy (rustup component add rustfmt clippy)" ;;
     thumb) echo "the Cortex-M targets (rustup target add $THUMB_TARGETS) or Debian's $DEBIAN_CORE, $MIN_RUST or newer" ;;
@@ -104,6 +106,7 @@ install() {
     case $1 in
     cxx) apt_names="gcc g++ libc6-dev" brew_names="" ;;
     cmake | valgrind) apt_names=$1 brew_names=$1 ;;
+    redis) apt_names=redis-server brew_names=redis ;;
     libclang) apt_names="clang libclang-dev" brew_names=llvm ;;
     go)
         apt_names="" brew_names=go

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use aire_proto::identity::Signer as _;
 use aire_proto::wire::Budget;
 use aire_proto::{Ledger, UnixMillis};
 
+use crate::identity::ToySigner;
 use crate::plan::{Plan, Way};
 use crate::scenario::Scenario;
 
@@ -171,6 +173,27 @@ impl Auditor {
                 known.tokens.most = known.plan.cap;
             }
             self.live.insert(job);
+        }
+    }
+
+    /// What the responder was told of the path to it: a hop for every delegator.
+    pub(crate) fn came_via(&mut self, job: u64, hops: &[String]) {
+        let mut delegators = Vec::new();
+        let mut at = self.jobs.get(&job);
+        while let Some(known) = at {
+            let Some(parent) = known.parent else {
+                break;
+            };
+            delegators.insert(0, known.from);
+            at = self.jobs.get(&parent);
+        }
+        let expected = delegators.iter().map(|node| ToySigner::new(*node));
+        if !expected
+            .map(|signer| signer.did().to_owned())
+            .eq(hops.iter().cloned())
+        {
+            let details = format!("{job} came through {delegators:?}, it is told {hops:?}");
+            self.fail(Invariant::NobodyBreaksTheProtocol, details);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use aire_proto::connection::Outcome;
+use aire_proto::connection::{CallError, Outcome};
+use aire_proto::delegation::{Path, PathRef};
 use aire_proto::resume::{Progress, Ticket};
 use aire_proto::wire::{Budget, Resumable};
-use aire_proto::{CancelReason, Connection, ErrorCode, UnixMillis};
+use aire_proto::{CancelReason, Connection, ErrorCode, Growing, StreamId, UnixMillis};
 
 use crate::audit::Invariant;
 use crate::context::Context;
@@ -244,6 +245,13 @@ impl Process {
 
     fn open(&mut self, job: u64, id: u64, ctx: &mut Context) -> bool {
         let now = self.now(ctx);
+        // Whose operations led here: those of the parent, and the parent itself.
+        let parent = self.calls.get(&job).and_then(|call| call.parent);
+        let mut via = Vec::new();
+        if let Some(work) = parent.and_then(|parent| self.works.get(&parent)) {
+            via.clone_from(&work.via);
+            via.push(self.did());
+        }
         let Some(call) = self.calls.get_mut(&job) else {
             return false;
         };
@@ -271,7 +279,11 @@ impl Process {
                 return false;
             };
             let args = plan.payload(Way::Arguments, 0);
-            let invoked = connection.invoke("agent", "work", args.len());
+            let invoked = if via.is_empty() {
+                connection.invoke("agent", "work", args.len())
+            } else {
+                invoke_via(connection, &via, args.len())
+            };
             if let Ok(stream) = invoked {
                 live.payloads.insert(stream, args);
             }
@@ -566,6 +578,30 @@ impl Process {
                 ctx.audit.fail(Invariant::WithinDeadline, details);
             }
         }
+    }
+}
+
+/// Opens an operation that comes through `via`, the root first.
+fn invoke_via(
+    connection: &mut Connection<Growing>,
+    via: &[String],
+    args_len: usize,
+) -> Result<StreamId, CallError> {
+    let (own, before) = match via.split_last() {
+        Some((own, before)) => (own.as_str(), before),
+        None => ("", via),
+    };
+    // The path as it came: so few hops, with names so short, that every length is one byte.
+    let mut payload = vec![before.len() as u8];
+    for did in before {
+        payload.push(did.len() as u8);
+        payload.extend_from_slice(did.as_bytes());
+        payload.extend_from_slice(b"\x05agent");
+    }
+    let before = Path::decode(&payload).ok();
+    match PathRef::new(before, own, "agent") {
+        Ok(path) => connection.invoke_via(&path, "agent", "work", args_len),
+        Err(_) => Err(CallError::TooManyOperations),
     }
 }
 

@@ -141,6 +141,7 @@ impl Process {
         work.terminal_sent = false;
         // What it is short of is told again to whoever listens now.
         work.starving = false;
+        work.starving_for_children = false;
         work.patience_until = None;
         work.short_of = None;
         let (ledger, cap) = (work.ledger, work.plan.cap);

@@ -7,7 +7,7 @@ use aire_proto::capability::{CHANNEL_BINDING, DELEGATION, RESUMABLE};
 use aire_proto::connection::Authenticated;
 use aire_proto::connection::{CloseReason, Signatures};
 use aire_proto::handshake::{HandshakeError, Local, Verifier};
-use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard};
+use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard, Signer as _};
 use aire_proto::wire::Capability;
 use aire_proto::{Config, Connection, Growing, Input, Now, Role, StreamId};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(crate) struct Process {
     pub(crate) call_at: BTreeMap<Place, u64>,
     /// Arguments that are arriving.
     arguments: BTreeMap<Place, Vec<u8>>,
+    /// Through whom operations come whose INVOKE is still to come, or just came.
+    pub(crate) paths: BTreeMap<Place, Vec<String>>,
     /// Tokens that this node resumed with, and where: they must not work again.
     pub(crate) used_tokens: Vec<(usize, Vec<u8>)>,
     /// Tickets, on disk.
@@ -93,6 +95,7 @@ impl Process {
             work_at: BTreeMap::new(),
             call_at: BTreeMap::new(),
             arguments: BTreeMap::new(),
+            paths: BTreeMap::new(),
             used_tokens: Vec::new(),
             tickets: BTreeMap::new(),
         }
@@ -100,6 +103,11 @@ impl Process {
 
     pub(crate) fn now(&self, ctx: &Context) -> Now {
         self.clock.now(ctx.now)
+    }
+
+    /// This node's DID.
+    pub(crate) fn did(&self) -> String {
+        self.signer.did().to_owned()
     }
 
     /// The connection and the transport's end that `place` is on.
@@ -120,6 +128,7 @@ impl Process {
         self.work_at.clear();
         self.call_at.clear();
         self.arguments.clear();
+        self.paths.clear();
         let calls = std::mem::take(&mut self.calls);
         for (job, call) in calls {
             ctx.audit.disturbed(self.node, call.target, ctx.now);
@@ -421,6 +430,9 @@ impl Process {
         }
         match told {
             Told::Hello => self.authenticate(id, ctx),
+            Told::Via { stream, hops } => {
+                self.paths.insert((id, stream), hops);
+            }
             Told::Invoked { stream, args_len } => {
                 self.arguments
                     .insert((id, stream), Vec::with_capacity(args_len as usize));
@@ -458,6 +470,7 @@ impl Process {
         let place = (id, stream);
         if matches!(told, Told::Ended { .. }) {
             self.arguments.remove(&place);
+            self.paths.remove(&place);
         }
         if let Some(job) = self.call_at.get(&place).copied() {
             self.call_hears(job, told, ctx);

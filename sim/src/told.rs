@@ -9,6 +9,11 @@ use aire_proto::{ErrorCode, Event, StreamId};
 pub(crate) enum Told {
     Hello,
     Bound,
+    Via {
+        stream: StreamId,
+        /// Through whom it comes, by DID.
+        hops: Vec<String>,
+    },
     Invoked {
         stream: StreamId,
         args_len: u64,
@@ -68,6 +73,10 @@ impl From<Event<'_>> for Told {
         match event {
             Event::HelloReceived => Self::Hello,
             Event::ChannelBound => Self::Bound,
+            Event::DelegatedVia { stream, path } => Self::Via {
+                stream,
+                hops: path.hops().map(|(did, _)| did.to_owned()).collect(),
+            },
             Event::Invoked {
                 stream, args_len, ..
             } => Self::Invoked { stream, args_len },

@@ -110,6 +110,24 @@ impl Process {
         self.settle_books(job, ctx);
     }
 
+    /// What the work was short of for a child, another child gave back.
+    fn eat(&mut self, job: u64) {
+        let Some(work) = self.works.get_mut(&job) else {
+            return;
+        };
+        if !work.starving_for_children {
+            return;
+        }
+        work.starving_for_children = false;
+        work.starving = false;
+        work.patience_until = None;
+        if let Some(place) = work.at
+            && let Some(connection) = self.connection(place)
+        {
+            connection.within_budget(place.1);
+        }
+    }
+
     /// Sends what the books say to the children; when they starve, so does the work.
     pub(crate) fn settle_books(&mut self, job: u64, ctx: &mut Context) {
         let now = self.now(ctx);
@@ -123,12 +141,19 @@ impl Process {
         let Some(work) = self.works.get(&job) else {
             return;
         };
-        if !work.is_running() || !work.shares.starving() {
+        if !work.is_running() {
+            return;
+        }
+        if !work.shares.starving() {
+            self.eat(job);
             return;
         }
         let (starving, place, report) = (work.starving, work.at, work.ledger.report());
         if !starving {
             let what = work.ledger.exhausted(now.unix).unwrap_or(Dimension::Tokens);
+            if let Some(work) = self.works.get_mut(&job) {
+                work.starving_for_children = true;
+            }
             self.starve(job, what, ctx);
         } else if let Some(place) = place
             && let Some(connection) = self.connection(place)

@@ -38,6 +38,8 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) plan: Plan,
+    /// Through whom it came, the root's node first.
+    pub(crate) via: Vec<String>,
     pub(crate) at: Option<Place>,
     pub(crate) stage: Stage,
     pub(crate) retained: Option<Retained<Vec<u8>, PublicKey>>,
@@ -54,6 +56,7 @@ pub(crate) struct Work {
     pub(crate) spawned: bool,
     pub(crate) heard_budget: bool,
     pub(crate) starving: bool,
+    pub(crate) starving_for_children: bool,
     /// What was free when it was out of budget last: where a top-up changes nothing, as under a
     /// local cap, waiting for the next is in vain.
     pub(crate) short_of: Option<Budget>,
@@ -67,6 +70,7 @@ impl Work {
     fn new(plan: Plan, at: Place, next_at: u64) -> Self {
         Self {
             plan,
+            via: Vec::new(),
             at: Some(at),
             stage: Stage::Running,
             retained: None,
@@ -80,6 +84,7 @@ impl Work {
             spawned: false,
             heard_budget: false,
             starving: false,
+            starving_for_children: false,
             short_of: None,
             patience_until: None,
             next_at,
@@ -103,6 +108,8 @@ impl Process {
         };
         let next_at = ctx.now + plan.pause_before(1);
         let mut work = Work::new(plan, place, next_at);
+        work.via = self.paths.remove(&place).unwrap_or_default();
+        ctx.audit.came_via(job, &work.via);
         let kept = self.works.values().filter(|work| work.retained.is_some());
         let room = kept.count() < ctx.scenario.max_retained;
         let Some(connection) = self.connection(place) else {
@@ -522,6 +529,7 @@ impl Process {
         ctx.stats.budgets += 1;
         work.heard_budget = true;
         work.starving = false;
+        work.starving_for_children = false;
         let ledger = work.ledger;
         ctx.audit.budget_heard(job, budget, &ledger, unix);
         self.settle_books(job, ctx);
