@@ -33,24 +33,6 @@ pub enum Fault {
     IgnoreTimers,
 }
 
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::ReplayFromLastRecv,
-        Self::SkipAtResume,
-        Self::TakeSpentTokens,
-        Self::TakeForeignTokens,
-        Self::ShareNotCommitted,
-        Self::CancelNotPassedOn,
-        Self::IgnoreDeadline,
-        Self::WorkUnpaid,
-        Self::LoseFrame,
-        Self::RetainForever,
-        Self::ForgetFin,
-        Self::IgnoreTimers,
-    ];
-}
-
 /// The times and sizes of the transport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {

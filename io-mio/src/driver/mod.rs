@@ -498,8 +498,10 @@ impl Driver {
     /// Closes a connection at once, without a word: what is live on it is lost to this side.
     pub(crate) fn drop_connection(&mut self, connection: ConnectionKey) {
         if let Some(link) = self.links.get_mut(&connection) {
+            // Before it is up, QUIC would make an error of the application's code.
+            let up = link.quic.is_established();
             // Fails only on a connection that is over.
-            let _over = link.quic.close(true, 0, b"");
+            let _over = link.quic.close(up, 0, b"");
             self.stirred.insert(connection);
         }
     }

@@ -3,6 +3,7 @@
 
 use aire_proto::CancelReason;
 use aire_proto::budget::CurrencyMismatch;
+use aire_proto::connection::{Outcome, Side};
 use aire_proto::resume::{Progress, Ticket};
 use aire_proto::wire::{Budget, Resumable};
 use tracing::debug;
@@ -196,6 +197,12 @@ impl Shared {
         state.suspended = false;
         self.notify(&state);
         state.paused
+    }
+
+    /// A suspended operation does not go on: its stream alone had ended, like this.
+    pub(crate) fn gave_up_as(&self, outcome: Outcome, by: Side) {
+        self.lock().suspended = false;
+        self.ended(outcome, by);
     }
 
     /// A suspended operation does not go on.

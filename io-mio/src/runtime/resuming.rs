@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aire_proto::connection::{CallError, Outcome};
+use aire_proto::connection::{CallError, Outcome, Side};
 use aire_proto::resume::TicketError;
 use aire_proto::{ErrorCode, OpId, StreamId};
 use tracing::{debug, info};
@@ -24,6 +24,8 @@ use crate::resumption::{Keeper, Pump, Redial, Resumable, Turn};
 pub(super) struct Suspended {
     served: Served,
     shared: Arc<Shared>,
+    /// How its stream ended.
+    ended: (Outcome, Side),
     /// What the application asked meanwhile.
     deferred: Vec<Command>,
 }
@@ -205,25 +207,27 @@ impl Loop {
         let Some(Serving::Thread(shared)) = self.served.get(&place).map(|it| &it.serving) else {
             return false;
         };
-        let ended = match event {
-            aire_proto::Event::Ended { outcome, .. } => Some(*outcome),
-            _ => None,
+        let left = shared.has_left(place);
+        let aire_proto::Event::Ended { outcome, by, .. } = event else {
+            return left;
         };
-        if shared.has_left(place) {
-            if ended.is_some() {
-                self.served.remove(&place);
-            }
-            return true;
+        if left {
+            self.served.remove(&place);
         }
-        ended == Some(Outcome::Lost) && self.outlives(place)
+        left || self.outlives(place, *outcome, *by)
     }
 
-    /// Whether an operation outlives the loss of its connection.
-    fn outlives(&mut self, place: Place) -> bool {
+    /// Whether an operation outlives the end of its stream, which may be that of its connection.
+    fn outlives(&mut self, place: Place, outcome: Outcome, by: Side) -> bool {
+        // A cancel that was never answered is said again on another connection.
+        let unanswered = matches!(outcome, Outcome::Cancelled(_)) && by == Side::Local;
+        if outcome != Outcome::Lost && !unanswered {
+            return false;
+        }
         let Some(Serving::Thread(shared)) = self.served.get(&place).map(|it| &it.serving) else {
             return false;
         };
-        if shared.detach() {
+        if outcome == Outcome::Lost && shared.detach() {
             debug!("the operation goes on without its connection");
             count(&self.mailbox.counters.detached);
             self.served.remove(&place);
@@ -242,6 +246,7 @@ impl Loop {
             let suspended = Suspended {
                 served,
                 shared,
+                ended: (outcome, by),
                 deferred: Vec::new(),
             };
             self.wandering.suspended.insert(place, suspended);
@@ -350,9 +355,10 @@ impl Loop {
     /// No connection is awaited any more.
     pub(super) fn stop_redialling(&mut self) {
         self.wandering.give_up();
-        if let Some(redial) = &mut self.redial
-            && !redial.is_up()
-        {
+        if !self.is_redialling() {
+            return;
+        }
+        if let Some(redial) = &mut self.redial {
             let why = redial.why.clone().unwrap_or(Closed::NoAnswer);
             redial.over();
             redial.dialled.set(DialState::Closed(why));
@@ -364,6 +370,12 @@ impl Loop {
             return;
         };
         for (place, suspended) in std::mem::take(&mut self.wandering.suspended) {
+            if place.0 == key {
+                // The connection is there yet: it was the stream that ended.
+                let (outcome, by) = suspended.ended;
+                suspended.shared.gave_up_as(outcome, by);
+                continue;
+            }
             let Some(how) = suspended.shared.continuation() else {
                 suspended.shared.gave_up(expired());
                 continue;

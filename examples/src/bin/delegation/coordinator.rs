@@ -37,7 +37,12 @@ impl Coordinator {
         ];
         let branch = |(to, agent, tenths)| {
             let tokens = budget / 10 * tenths;
-            say(NAME, "->", "INVOKE", &format!("{agent}, with {tokens} tokens"));
+            say(
+                NAME,
+                "->",
+                "INVOKE",
+                &format!("{agent}, with {tokens} tokens"),
+            );
             Branch {
                 to,
                 agent,
@@ -56,7 +61,12 @@ impl Agent for Coordinator {
         // When the workers and the coordinator have nothing left, the caller may add to it.
         operation.set_budget_patience(Duration::from_secs(5));
         let budget = await_budget(operation)?;
-        say(NAME, "<-", "BUDGET", &format!("{budget} tokens to share out"));
+        say(
+            NAME,
+            "<-",
+            "BUDGET",
+            &format!("{budget} tokens to share out"),
+        );
 
         let asked = operation.operation().to_owned();
         let branches = self.branches(&asked, budget);

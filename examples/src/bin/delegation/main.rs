@@ -131,7 +131,12 @@ fn share(caller: &Client, story: &Story) -> Result<(), Box<dyn Error>> {
             Received::Budget(report) => {
                 let spent = report.tokens_spent.unwrap_or_default();
                 let left = report.tokens.unwrap_or_default();
-                say(CALLER, "<-", "BUDGET", &format!("{spent} spent, {left} left"));
+                say(
+                    CALLER,
+                    "<-",
+                    "BUDGET",
+                    &format!("{spent} spent, {left} left"),
+                );
                 top_ups += 1;
                 story.allow(spent + TOP_UP);
                 allow(&mut operation, TOP_UP);
@@ -146,10 +151,19 @@ fn share(caller: &Client, story: &Story) -> Result<(), Box<dyn Error>> {
     println!("\n{spent} tokens were spent, of {allowed}; {accounted:?} are accounted for");
     check(delegated == 3, "the caller was told of three workers")?;
     check(top_ups == 1, "one top-up was asked for")?;
-    check(allowed == BUDGET + TOP_UP, "all of the first budget was spent before")?;
+    check(
+        allowed == BUDGET + TOP_UP,
+        "all of the first budget was spent before",
+    )?;
     check(spent == 9 + 5 + 40, "each worker did what was to be done")?;
-    check(accounted == Some(spent), "the accounting is that of the workers")?;
-    check(!story.was_overspent(), "the tree never passed its root's budget")?;
+    check(
+        accounted == Some(spent),
+        "the accounting is that of the workers",
+    )?;
+    check(
+        !story.was_overspent(),
+        "the tree never passed its root's budget",
+    )?;
     let broken = |end: &Result<(), Failure>| match end {
         Err(Failure::Failed { code, .. }) => *code == ErrorCode::Application,
         _ => false,
@@ -161,8 +175,8 @@ fn share(caller: &Client, story: &Story) -> Result<(), Box<dyn Error>> {
 }
 
 fn cancel(caller: &Client, story: &Story) -> Result<(), Box<dyn Error>> {
-    let mut operation = begin(caller, "forever", 3000)?;
     story.allow(story.spent() + 3000);
+    let mut operation = begin(caller, "forever", 3000)?;
     for _ in 0..12 {
         let payload = operation.recv()?.ok_or("the workers ended by themselves")?;
         say(CALLER, "<-", "STREAM", &String::from_utf8_lossy(&payload));

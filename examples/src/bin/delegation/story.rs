@@ -9,7 +9,10 @@ use aire_mio::{BranchEnd, CancelReason};
 
 /// Tells what `who` does.
 pub(crate) fn say(who: &str, direction: &str, frame: &str, rest: &str) {
-    println!("{}", line(&format!("{who:<11}"), direction, frame, None, rest));
+    println!(
+        "{}",
+        line(&format!("{who:<11}"), direction, frame, None, rest)
+    );
 }
 
 /// The program fails unless `claim` is true.
