@@ -16,10 +16,15 @@ NATIVE = cxx cmake libclang
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
-demo: ## two nodes meet, talk and part, on this machine
+demo: ## three programs on this machine: nodes meet and talk, share work, lose each other
 	$(ENSURE) $(NATIVE)
-	cargo build --release --locked -p aire-examples --bin two-nodes
-	cargo run -q --release --locked -p aire-examples --bin two-nodes -- demo
+	cargo build --release --locked -p aire-examples --bin two-nodes --bin delegation --bin resume
+	@printf '\n== 1 of 3: two nodes meet, talk and part\n\n'
+	@cargo run -q --release --locked -p aire-examples --bin two-nodes -- demo
+	@printf '\n== 2 of 3: a coordinator hands work and budget on to three workers\n\n'
+	@cargo run -q --release --locked -p aire-examples --bin delegation
+	@printf '\n== 3 of 3: a thousand tokens arrive whatever happens on the way (20 s)\n\n'
+	@cargo run -q --release --locked -p aire-examples --bin resume -- demo
 
 test: ## all tests, and those of aire-proto without its default features
 	$(ENSURE) $(NATIVE) redis

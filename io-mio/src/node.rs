@@ -18,9 +18,9 @@ use crate::driver::Driver;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::resumption::{Keeper, Resumable};
-use crate::store::{MemoryStore, ResumeStore};
 use crate::runtime::{CapPolicy, Registered, Runtime, Service};
 use crate::settings::Settings;
+use crate::store::{MemoryStore, ResumeStore};
 use crate::tls::Certificate;
 
 /// A node that is being set up.

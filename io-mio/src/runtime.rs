@@ -1,33 +1,34 @@
 //! The event loop behind [`Node`](crate::Node) and [`Client`](crate::Client): one thread, one
 //! driver, many operations on threads of their own or on agents inside the loop.
 
+mod opening;
 mod resuming;
+mod telling;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use aire_proto::budget::Cap;
-use aire_proto::delegation::{Path, PathRef};
-use aire_proto::wire::{Budget, Payload};
+use aire_proto::delegation::Path;
+use aire_proto::wire::Payload;
 use aire_proto::{ErrorCode, StreamId};
 use mio::{Events, Poll, Token, Waker};
 use tracing::{Span, debug, debug_span, error};
 
-use resuming::{Wandering, keeper_of, resume};
+use resuming::{Wandering, keeper_of};
+use telling::{apply, is_circle, tell_in_loop, tell_thread};
 
 use crate::Error;
-use crate::address::Address;
 use crate::agent::{Agent, EventAgent};
-use crate::driver::{Calls, Closed, ConnectionKey, Driver, Event, QueueError};
-use crate::mailbox::{Command, DialState, Dialled, Mailbox, Message, Opening, Via};
+use crate::driver::{Calls, Closed, ConnectionKey, Driver, Event};
+use crate::mailbox::{DialState, Dialled, Mailbox, Message, Opening};
 use crate::metrics::count;
+use crate::operation::{About, Failure, Operation, Place, Shared};
 use crate::resumption::{Keeper, Redial};
-use crate::operation::{About, Failure, Operation, Place, Received, Shared};
 
 #[derive(Clone)]
 pub(crate) enum Registered {
@@ -307,83 +308,6 @@ impl Loop {
         }
     }
 
-    /// Opens the operations that wait for a stream, as far as there are any.
-    fn open_waiting(&mut self, driver: &mut Driver) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let (mut still, now) = (VecDeque::new(), Instant::now());
-        while let Some(mut opening) = self.waiting.pop_front() {
-            if opening.until.is_some_and(|until| until <= now) {
-                continue;
-            }
-            opening.connection = self.current(opening.connection);
-            match driver.may_invoke(opening.connection) {
-                Err(_) if self.is_redialling() => still.push_back(opening),
-                Err(Error::StreamLimit) => still.push_back(opening),
-                Err(error) => {
-                    let _gone = opening.reply.send(Err(error));
-                }
-                Ok(()) => self.open(driver, opening),
-            }
-        }
-        self.waiting = still;
-    }
-
-    fn open(&mut self, driver: &mut Driver, mut opening: Opening) {
-        let args = std::mem::take(&mut opening.args);
-        let args_len = args.len();
-        let invoked = match &opening.via {
-            _ if opening.progress.is_some() => resume(driver, &opening),
-            None => driver.invoke(opening.connection, &opening.agent, &opening.operation, args),
-            Some(via) => invoke_via(driver, &opening, via, args),
-        };
-        match invoked {
-            Ok(stream) => self.opened(driver, opening, stream, args_len),
-            Err(error) => {
-                let _gone = opening.reply.send(Err(error));
-            }
-        }
-    }
-
-    fn opened(&mut self, driver: &mut Driver, opening: Opening, stream: StreamId, args_len: usize) {
-        let Some(op) = aire_proto::OpId::new(stream.get()) else {
-            return;
-        };
-        let known = self.known.get(&opening.connection);
-        let about = About {
-            op,
-            agent: opening.agent,
-            operation: opening.operation,
-            args: Vec::new(),
-            peer: known.map(|known| known.peer.clone()).unwrap_or_default(),
-            address: self.dialled_address(),
-            node: self.did.clone(),
-            path: None,
-            responder: false,
-        };
-        let span = span_of(&about);
-        debug!(parent: &span, "invoked");
-        let place = (opening.connection, stream);
-        let ledger = driver.ledger(place).unwrap_or_default();
-        let shared = Shared::new(place, self.send_queue, args_len, ledger);
-        let served = Served {
-            serving: Serving::Thread(shared.clone()),
-            span,
-            asked: Some((about.peer.clone(), about.agent.clone())),
-        };
-        self.served.insert(place, served);
-        if let Some(progress) = opening.progress {
-            shared.goes_on_from(progress);
-        }
-        if let Some(via) = opening.via {
-            self.join_family(driver, place, &shared, via);
-        }
-        let operation = Operation::new(shared, self.mailbox.clone(), about);
-        // A caller that is gone drops it, which cancels it.
-        let _gone = opening.reply.send(Ok(operation));
-    }
-
     fn event(&mut self, key: ConnectionKey, event: Event<'_>, calls: &mut Calls<'_>) {
         match event {
             Event::Connected { peer, agreement } => {
@@ -602,17 +526,6 @@ impl Loop {
         }
     }
 
-    /// An operation that was opened on behalf of another: it gets its share.
-    fn join_family(&self, driver: &mut Driver, place: Place, shared: &Arc<Shared>, via: Via) {
-        let _once = shared.membership.set(via.membership.clone());
-        via.membership.join(shared, &self.mailbox);
-        let limited = via.budget != Budget::default();
-        if let Some(mut calls) = driver.calls(place.0).filter(|_| limited) {
-            // It was opened a moment ago.
-            let _open = calls.send_budget(place.1, via.budget);
-        }
-    }
-
     /// Hands an operation whose arguments are complete to a thread.
     fn start_thread(&mut self, key: ConnectionKey, stream: StreamId, calls: &mut Calls<'_>) {
         let Some(served) = self.served.get_mut(&(key, stream)) else {
@@ -676,37 +589,12 @@ impl Drop for Worker {
     }
 }
 
-/// Opens an operation on behalf of another one.
-fn invoke_via(
-    driver: &mut Driver,
-    opening: &Opening,
-    via: &Via,
-    args: Vec<u8>,
-) -> Result<StreamId, Error> {
-    let before = via.path.as_deref().and_then(|path| Path::decode(path).ok());
-    let path = PathRef::new(before, &via.did, &via.agent).map_err(|_| Error::TooFar)?;
-    let (agent, operation) = (&opening.agent, &opening.operation);
-    driver.invoke_via(opening.connection, &path, agent, operation, args)
-}
-
 /// A path's bytes, to be read again when the operation is handed on.
 fn encoded(path: &Path<'_>) -> Vec<u8> {
     let mut bytes = vec![0; path.encoded_len().unwrap_or_default()];
     // The length is the one that it asked for.
     let _written = path.encode(&mut bytes);
     bytes
-}
-
-/// Whether a node says that it hands an operation on to the agent that was asked in the first
-/// place: to itself.
-fn is_circle(asked: &Option<(String, String)>, event: &aire_proto::Event<'_>) -> bool {
-    let (Some((peer, agent)), aire_proto::Event::Delegated { delegate, .. }) = (asked, event)
-    else {
-        return false;
-    };
-    let target: Option<Address> = delegate.target.parse().ok();
-    let named = target.as_ref().and_then(Address::agent);
-    delegate.target_did == peer && named.is_none_or(|named| named == agent)
 }
 
 fn span_of(about: &About) -> Span {
@@ -736,98 +624,6 @@ fn serve(agent: &dyn Agent, mut operation: Operation) {
         Err(_) => {
             error!("the agent panicked");
             operation.fail(&Failure::application("the agent panicked"));
-        }
-    }
-}
-
-/// Whether the thread has so much waiting that nothing more is to be read.
-fn tell_thread(shared: &Shared, event: aire_proto::Event<'_>) -> bool {
-    use aire_proto::Event as E;
-    match event {
-        E::Stream {
-            bytes, remaining, ..
-        } => return shared.stream(bytes, remaining),
-        E::Budget { budget, .. } => {
-            match shared.membership.get() {
-                Some(membership) if budget.is_report() => membership.reported(&budget),
-                _ => shared.budget_changed(),
-            }
-            return shared.notice(Received::Budget(budget));
-        }
-        E::BudgetRefused { mismatch, .. } => shared.failed(Failure::Currency(mismatch)),
-        E::Delegated { delegate, .. } => {
-            return shared.notice(Received::Delegated {
-                target: delegate.target.into(),
-                target_did: delegate.target_did.into(),
-                sub_op: delegate.sub_op,
-            });
-        }
-        E::Cancelled { cancel, .. } => shared.failed(Failure::Cancelled {
-            reason: cancel.reason,
-            detail: cancel.detail.into(),
-        }),
-        E::Resumable { resumable, .. } => shared.resumable(&resumable),
-        E::CancelledLate { .. } => shared.cancel_family(),
-        E::Failed { error, .. } => {
-            shared.accounted(error.data);
-            shared.failed(Failure::Failed {
-                code: error.code,
-                detail: error.detail.into(),
-                data: error.data.into(),
-            });
-        }
-        E::InputFinished { .. } => shared.finished(),
-        E::Ended { outcome, by, .. } => shared.ended(outcome, by),
-        _ => {}
-    }
-    false
-}
-
-fn tell_in_loop(
-    agent: &Mutex<dyn EventAgent>,
-    key: ConnectionKey,
-    stream: StreamId,
-    event: Event<'_>,
-    calls: &mut Calls<'_>,
-) {
-    let told = catch_unwind(AssertUnwindSafe(|| {
-        let mut agent = agent.lock().unwrap_or_else(PoisonError::into_inner);
-        agent.event(key, event, calls);
-    }));
-    if told.is_err() {
-        error!("an agent in the loop panicked");
-        let detail = "the agent panicked";
-        let _ended = calls.fail(stream, ErrorCode::Application, detail, Vec::new());
-    }
-}
-
-fn apply(calls: &mut Calls<'_>, stream: StreamId, command: Command) -> Result<(), QueueError> {
-    match command {
-        Command::Send(payload) => calls.send_counted(stream, payload),
-        Command::Budget(budget) => calls.send_budget(stream, budget),
-        Command::Finish => calls.finish(stream),
-        Command::Fail { code, detail, data } => calls.fail(stream, code, detail, data),
-        Command::Cancel { reason, detail } => calls.cancel(stream, reason, detail),
-        Command::Resume => {
-            calls.resume(stream);
-            Ok(())
-        }
-        Command::OutOfBudget { what, patience } => calls.out_of_budget(stream, what, patience),
-        Command::WithinBudget => calls.within_budget(stream),
-        Command::Delegate {
-            target,
-            target_did,
-            sub_op,
-        } => calls.send_delegate(stream, target, target_did, sub_op),
-        Command::Resumable {
-            ttl_secs,
-            token,
-            last_seq,
-        } => calls.send_resumable(stream, ttl_secs, token, last_seq),
-        Command::Abort => calls.abort(stream, ErrorCode::Cancelled),
-        Command::Adopt(ledger) => {
-            calls.adopt_ledger(stream, ledger);
-            Ok(())
         }
     }
 }

@@ -5,6 +5,7 @@ use aire_proto::budget::{Charge, Dimension};
 use aire_proto::delegation::Share;
 use aire_proto::wire::{Budget, Delegate};
 
+use crate::audit::Invariant;
 use crate::context::Context;
 use crate::plan::Plan;
 use crate::process::Process;
@@ -101,7 +102,16 @@ impl Process {
         let strict = self.with_ledger(job, |work, ledger| {
             work.children.retain(|open| *open != child);
             work.shares.closed(ledger, child, spent);
-            work.plan.strict
+            let committed = ledger.committed();
+            let kept = committed.tokens > 0 || committed.cost_microunits > 0;
+            (work.plan.strict, work.shares.is_empty() && kept)
+        });
+        let strict = strict.map(|(strict, leaks)| {
+            if leaks {
+                let details = format!("{job} has no children, and sets aside for them");
+                ctx.audit.fail(Invariant::WithinBudget, details);
+            }
+            strict
         });
         let stops = strict == Some(true) && !completed;
         if stops {

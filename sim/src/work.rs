@@ -513,6 +513,12 @@ impl Process {
                 ctx.stats.cancelled += u64::from(!late);
                 ctx.stats.late_cancels += u64::from(late);
                 self.end_work(job, Ending::Dropped, ctx);
+                if let Some(work) = self.works.get_mut(&job)
+                    && job.is_multiple_of(5)
+                {
+                    // An agent that says nothing more: the connection answers for it (CAN-5).
+                    work.terminal_sent = true;
+                }
             }
             Told::Budget { budget, .. } => self.take_budget(job, &budget, ctx),
             Told::Ended { outcome, by, .. } => self.work_ended(job, place, outcome, by, ctx),

@@ -254,7 +254,9 @@ impl Calls<'_> {
     /// # Errors
     /// [`QueueError::Ended`].
     pub fn within_budget(&mut self, stream: StreamId) -> Result<(), QueueError> {
-        self.open(stream)?.queue.push_back(Queued::Stall(Stall::Over));
+        self.open(stream)?
+            .queue
+            .push_back(Queued::Stall(Stall::Over));
         Ok(())
     }
 

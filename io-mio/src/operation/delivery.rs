@@ -59,8 +59,7 @@ impl Delivery {
         let frames = self.next().saturating_sub(taken.saturating_add(1));
         let most = self.limits.max_bytes.min(send_queue);
         frames == 0
-            || (frames < self.limits.max_frames as u64
-                && self.untaken.saturating_add(len) <= most)
+            || (frames < self.limits.max_frames as u64 && self.untaken.saturating_add(len) <= most)
     }
 
     /// A frame is in the store.

@@ -4,8 +4,8 @@
 //! peer waits in it, bounded; what is to be sent is counted against a bound until the transport
 //! has it. Whoever waits is woken at once by a cancel, whatever it waits for.
 
-mod delivery;
 mod delegation;
+mod delivery;
 mod failure;
 mod family;
 mod resuming;
@@ -13,9 +13,9 @@ mod shared;
 mod spending;
 
 pub use delegation::{Branch, BranchEnd, OnFailure};
+pub(crate) use delivery::Route;
 pub use failure::{Failure, Received};
 pub(crate) use family::Membership;
-pub(crate) use delivery::Route;
 pub(crate) use shared::{Place, Shared};
 
 use std::fmt;

@@ -105,7 +105,10 @@ impl Shared {
     /// Whether what comes at `place` is no longer for this operation's handler.
     pub(crate) fn has_left(&self, place: Place) -> bool {
         let state = self.lock();
-        let left = state.delivery.as_ref().is_some_and(|it| it.route != Route::Own);
+        let left = state
+            .delivery
+            .as_ref()
+            .is_some_and(|it| it.route != Route::Own);
         left || state.place != place
     }
 

@@ -190,7 +190,10 @@ mod tests {
     fn waits_double_up_to_the_most_and_are_shortened_by_less_than_half() {
         let how = Reconnect::default();
         let millis = |nth| how.wait(nth, 0).as_millis();
-        assert_eq!([0, 1, 2, 5, 6, 40].map(millis), [100, 200, 400, 3200, 5000, 5000]);
+        assert_eq!(
+            [0, 1, 2, 5, 6, 40].map(millis),
+            [100, 200, 400, 3200, 5000, 5000]
+        );
         let shortest = how.wait(1, 255).as_millis();
         assert!((100..105).contains(&shortest), "{shortest}");
     }

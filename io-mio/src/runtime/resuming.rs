@@ -274,9 +274,7 @@ impl Loop {
 
     /// The connection that a client's operations are opened on.
     pub(super) fn current(&self, connection: ConnectionKey) -> ConnectionKey {
-        self.redial
-            .as_ref()
-            .map_or(connection, |redial| redial.key)
+        self.redial.as_ref().map_or(connection, |redial| redial.key)
     }
 
     /// Whether the connection is lost, and another one awaited.

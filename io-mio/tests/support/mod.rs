@@ -1,8 +1,10 @@
 //! What the tests share: nodes and clients in one line, a relay with weather, a bare QUIC peer.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod faulty;
 pub mod hands;
 pub mod raw;
+pub mod redis;
 pub mod relay;
 pub mod stage;
 

@@ -37,22 +37,28 @@ pub(crate) fn run(args: &ClientArgs) -> Result<(), Box<dyn Error>> {
         &format!("process {}", std::process::id()),
     );
 
-    let mut resumed = client.metrics().resumed;
+    let mut lost = false;
     loop {
-        let token = match operation.recv_frame_within(Duration::from_millis(500)) {
+        let token = match operation.recv_frame_within(Duration::from_millis(100)) {
             Ok(Some(Received::Stream(token))) => token,
             Ok(Some(_)) => continue,
             Ok(None) => break,
-            // Without a connection nothing comes for a while, and the operation waits.
+            // Looks around: the operation waits without a connection, too.
             Err(Failure::TimedOut) => {
-                let connected = if client.peer().is_some() { "yes" } else { "no" };
-                say("client", "--", "WAIT", &format!("connected: {connected}"));
+                if !lost && client.peer().is_none() {
+                    lost = true;
+                    say(
+                        "client",
+                        "--",
+                        "LOST",
+                        "no connection: tries to get another one",
+                    );
+                }
                 continue;
             }
             Err(failure) => return Err(failure.into()),
         };
-        if resumed != client.metrics().resumed {
-            resumed = client.metrics().resumed;
+        if std::mem::take(&mut lost) {
             let token = String::from_utf8_lossy(&token);
             say("client", "->", "RESUME", &format!("goes on with {token}"));
         }

@@ -45,7 +45,7 @@ impl Files {
             Ok(mut file) => file.read_exact(&mut seed)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 File::open("/dev/urandom")?.read_exact(&mut seed)?;
-                secret_file(&path)?.write_all(&seed)?;
+                self.replace("key", &seed)?;
             }
             Err(error) => return Err(error),
         }
@@ -63,9 +63,17 @@ impl Files {
 
     /// Puts `ticket` in the place of the one before.
     pub(crate) fn keep_ticket(&self, ticket: &[u8]) -> io::Result<()> {
-        let new = self.dir.join("ticket.new");
-        secret_file(&new)?.write_all(ticket)?;
-        fs::rename(new, self.dir.join("ticket"))
+        self.replace("ticket", ticket)
+    }
+
+    /// Writes a file as a whole or not at all. Only its owner may read it: a key, or a ticket, is
+    /// as good as a password.
+    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let new = self.dir.join(format!("{name}.new"));
+        let mut file = OpenOptions::new();
+        file.write(true).create(true).truncate(true).mode(0o600);
+        file.open(&new)?.write_all(content)?;
+        fs::rename(new, self.dir.join(name))
     }
 
     /// The operation is over, and the output complete.
@@ -104,14 +112,4 @@ impl Files {
         file.set_len(kept)?;
         Ok(file)
     }
-}
-
-/// A file, empty, that only its owner may read: a key, or a ticket, is as good as a password.
-fn secret_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
 }
