@@ -177,6 +177,14 @@ impl Account {
         }
     }
 
+    /// What the local policy leaves. Shares that are out may come back.
+    fn under_cap(&self) -> u64 {
+        match self.cap {
+            NONE => NONE,
+            cap => cap.saturating_sub(self.spent),
+        }
+    }
+
     fn update(&mut self, remaining: Option<u64>) {
         self.limit = remaining.map_or(NONE, |left| self.spent.saturating_add(left).min(LARGEST));
     }
@@ -364,6 +372,13 @@ impl Ledger {
         } else {
             None
         }
+    }
+
+    /// Whether `charge` could be taken if the peer allowed all there is: when not, the local policy
+    /// is what stands in the way, and no top-up helps.
+    #[must_use]
+    pub fn top_up_helps(&self, charge: &Charge) -> bool {
+        charge.tokens <= self.tokens.under_cap() && charge.cost_microunits <= self.cost.under_cap()
     }
 
     /// What may still be spent or handed on, shares that are out taken off.

@@ -278,30 +278,46 @@ fn endless_patience_never_ends() {
 
 #[test]
 fn whoever_can_charge_again_waits_no_longer() {
-    // Local policy raised its cap: no BUDGET comes.
     let mut lone = serving();
     let now = lone.now();
-    let cap = |tokens| Cap {
-        tokens: Some(tokens),
-        ..Cap::default()
-    };
-    lone.end.connection.cap(op(), &cap(1), now).unwrap();
+    grants(&mut lone, &tokens(1));
     spend(&mut lone, 1).unwrap();
     assert_eq!(spend(&mut lone, 1), exhausted(TOKENS));
     pause(&mut lone, 1_000);
     spend(&mut lone, 0).unwrap();
     let waits = Some(Stall::Budget);
     assert_eq!(lone.end.connection.stall(op()), waits, "nothing is no sign");
-    lone.end.connection.cap(op(), &cap(2), now).unwrap();
+    // The local policy looks at it again, and finds that it can go on.
+    let ledger = lone.end.connection.ledger_mut(op()).unwrap();
+    ledger.update(&tokens(1)).unwrap();
+    let cap = Cap::default();
+    lone.end.connection.cap(op(), &cap, now).unwrap();
     assert_eq!(lone.end.connection.stall(op()), None);
+    spend(&mut lone, 1).unwrap();
     pause(&mut lone, 1_000);
     // A share came back: the ledger is changed from outside.
     let ledger = lone.end.connection.ledger_mut(op()).unwrap();
-    ledger.cap(&cap(3), now.unix).unwrap();
+    ledger.update(&tokens(2)).unwrap();
     assert_eq!(spend(&mut lone, 2), Ok(()));
     assert_eq!(lone.end.connection.stall(op()), None);
     lone.wait(5_000);
     assert_eq!(lone.errors(op()), []);
+}
+
+#[test]
+fn nobody_waits_for_a_top_up_that_the_local_policy_makes_useless() {
+    let mut lone = serving();
+    let now = lone.now();
+    let cap = Cap {
+        tokens: Some(1),
+        ..Cap::default()
+    };
+    lone.end.connection.cap(op(), &cap, now).unwrap();
+    grants(&mut lone, &tokens(100));
+    spend(&mut lone, 1).unwrap();
+    assert_eq!(spend(&mut lone, 1), exhausted(TOKENS));
+    pause(&mut lone, 60_000);
+    assert_eq!(lone.errors(op()), [EXCEEDED.to_wire()]);
 }
 
 // ---- a wait that something else ends ----

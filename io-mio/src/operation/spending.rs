@@ -49,7 +49,9 @@ impl Operation {
                 ChargeError::Exhausted(what) if what != Dimension::Deadline => what,
                 _ => return Err(Failure::over_budget(refused)),
             };
-            if self.patience.is_zero() || !self.wait_for_budget(what, budgets, until) {
+            let helps = self.shared.ledger.work(|ledger| ledger.top_up_helps(charge));
+            let waits = helps && !self.patience.is_zero();
+            if !waits || !self.wait_for_budget(what, budgets, until) {
                 return Err(Failure::over_budget(refused));
             }
             waits = true;

@@ -72,7 +72,8 @@ impl<S: Storage> Connection<S> {
 
     /// An operation cannot go on within its budget. It waits for a top-up, no longer than
     /// `patience`, and the peer is told what was spent; with no patience, or past its deadline,
-    /// it ends: a responder with ERROR, an initiator with CANCEL (`BUD-7`, `BUD-8`).
+    /// it ends: a responder with ERROR, an initiator with CANCEL (`BUD-7`, `BUD-8`). So it does
+    /// where the local policy's cap is what is exhausted: no top-up changes that.
     ///
     /// A top-up comes as [`Event::Budget`](super::Event::Budget): charge again then.
     pub fn out_of_budget(
@@ -83,8 +84,17 @@ impl<S: Storage> Connection<S> {
         now: Now,
     ) {
         let waits = what != Dimension::Deadline && !patience.is_zero();
-        // A top-up needs a ledger to go into, and a report one to come from.
-        if !waits || self.ledger_mut(stream).is_err() {
+        let least = Charge {
+            tokens: u64::from(what == Dimension::Tokens),
+            cost_microunits: u64::from(what == Dimension::Cost),
+            currency: None,
+        };
+        // A top-up needs a ledger to go into, and a report one to come from. Where the local
+        // policy is what ran out, the peer would top up for ever, and in vain.
+        let can_be_helped = self
+            .ledger_mut(stream)
+            .is_ok_and(|cell| cell.with(|ledger| ledger.top_up_helps(&least)));
+        if !waits || !can_be_helped {
             self.end_over_budget(stream, what.code(), now);
             return;
         }

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &ClientArgs) -> Result<(), Box<dyn Error>> {
         // It connects again by itself, and resumes what was going on.
         .reconnect(Reconnect {
             most: Duration::from_millis(500),
+            give_up: Duration::from_secs(20),
             ..Reconnect::default()
         })
         .connect(&args.connect)?;
@@ -37,39 +38,37 @@ pub(crate) fn run(args: &ClientArgs) -> Result<(), Box<dyn Error>> {
         &format!("process {}", std::process::id()),
     );
 
+    let mut kept = ticket;
     let mut lost = false;
     loop {
-        let token = match operation.recv_frame_within(Duration::from_millis(100)) {
-            Ok(Some(Received::Stream(token))) => token,
-            Ok(Some(_)) => continue,
+        match operation.recv_frame_within(Duration::from_millis(100)) {
+            Ok(Some(Received::Stream(token))) => {
+                let text = String::from_utf8_lossy(&token);
+                if std::mem::take(&mut lost) {
+                    say("client", "->", "RESUME", &format!("goes on with {text}"));
+                }
+                if token.ends_with(b"00") {
+                    say("client", "<-", "STREAM", &text);
+                }
+                output.write_all(&[&token[..], b"\n"].concat())?;
+            }
+            Ok(Some(_)) => {}
             Ok(None) => break,
-            // Looks around: the operation waits without a connection, too.
+            // The operation waits for another connection, too, so this is all that is seen of it.
             Err(Failure::TimedOut) => {
                 if !lost && client.peer().is_none() {
                     lost = true;
-                    say(
-                        "client",
-                        "--",
-                        "LOST",
-                        "no connection: tries to get another one",
-                    );
+                    say("client", "--", "LOST", "tries to get another connection");
                 }
-                continue;
             }
             Err(failure) => return Err(failure.into()),
-        };
-        if std::mem::take(&mut lost) {
-            let token = String::from_utf8_lossy(&token);
-            say("client", "->", "RESUME", &format!("goes on with {token}"));
         }
-
-        // First the output, then the ticket that counts it: see `files`.
-        output.write_all(&[&token[..], b"\n"].concat())?;
-        if let Some(ticket) = operation.ticket() {
+        // After the output: see `files`. Also when no token came, since the node changes the ticket
+        // from time to time.
+        let ticket = operation.ticket();
+        if let Some(ticket) = ticket.filter(|it| kept.as_ref() != Some(it)) {
             files.keep_ticket(&ticket)?;
-        }
-        if token.ends_with(b"00") {
-            say("client", "<-", "STREAM", &String::from_utf8_lossy(&token));
+            kept = Some(ticket);
         }
     }
     say("client", "<-", "FIN", "complete");

@@ -12,6 +12,9 @@
 //! after these. A line that was cut off, whole or half, comes again; so none is missing, and none
 //! is there twice.
 //!
+//! One moment stays that no order of writing helps against: a ticket is good for one RESUME, and
+//! the next one comes with the answer. Who is killed between the two begins anew.
+//!
 //! A write has left the process when it returns, so this holds when the process is killed. For it
 //! to hold when the power fails too, `File::sync_data` belongs after each of the two steps.
 

@@ -6,7 +6,7 @@
 //! resume client --connect URI --pin … --dir FOLDER   the client alone; again, after it was killed
 //! ```
 //!
-//! The demo's process has the node and a [relay](relay), through which the client, a process of
+//! The demo's process has the node and a [relay], through which the client, a process of
 //! its own, reaches the node.
 
 mod client;
@@ -132,8 +132,9 @@ fn demo() -> Result<(), Box<dyn Error>> {
     let uri = format!("aire://{}", scene.relay.address());
     let start = || start(&uri, &pin.to_string(), &dir);
     let told = scene.play(start);
-    fs::remove_dir_all(&dir)?;
-    told
+    let removed = fs::remove_dir_all(&dir);
+    told?;
+    Ok(removed?)
 }
 
 /// Starts the client as a process.
@@ -191,7 +192,8 @@ impl Scene {
     /// Cuts the network once the client has so many tokens, and mends it when the node knows that
     /// the client is gone. It is the `nth` time that an operation is resumed.
     fn cut_network(&self, tokens: u64, nth: u64) -> Result<(), Box<dyn Error>> {
-        self.wait("tokens", || self.received() >= tokens)?;
+        let there = || self.received() >= tokens;
+        self.wait(&format!("{tokens} tokens"), there)?;
         say("demo", "--", "CUT", "nothing passes any more");
         self.relay.cut(true);
         let lost = || self.node.metrics().detached >= nth;
@@ -202,6 +204,8 @@ impl Scene {
             "LOST",
             "the client is gone; the agent goes on",
         );
+        // By then the client has noticed, too.
+        thread::sleep(Duration::from_secs(1));
         self.relay.cut(false);
         say("demo", "--", "MEND", "the network is back");
         self.wait("a RESUME", || self.node.metrics().resumed >= nth)?;
@@ -216,8 +220,11 @@ impl Scene {
         let counted = Ticket::decode(&ticket)?.received;
         let lines = self.received();
         let told =
-            format!("{lines} lines of output; the ticket counts {counted}; half a line more");
+            format!("{lines} lines, of which the ticket counts {counted}; now half a line more");
         say("demo", "--", "REMAINS", &told);
+        if lines != counted && lines != counted + 1 {
+            return Err("the output and the ticket do not belong together".into());
+        }
         let mut output = OpenOptions::new().append(true).open(self.files.output())?;
         output.write_all(b"token-")?;
         Ok(())
