@@ -50,8 +50,8 @@ impl Operation {
                 _ => return Err(Failure::over_budget(refused)),
             };
             let helps = self.shared.ledger.work(|ledger| ledger.top_up_helps(charge));
-            let waits = helps && !self.patience.is_zero();
-            if !waits || !self.wait_for_budget(what, budgets, until) {
+            let may_wait = helps && !self.patience.is_zero();
+            if !may_wait || !self.wait_for_budget(what, budgets, until) {
                 return Err(Failure::over_budget(refused));
             }
             waits = true;

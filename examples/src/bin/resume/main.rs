@@ -167,7 +167,8 @@ impl Scene {
     }
 
     /// The client's address changes. The node sees that, makes sure that the client is there
-    /// (RFC 9000, section 9), and goes on with the same connection.
+    /// (RFC 9000, section 9), and goes on with the same connection: RUST_LOG=aire_mio=debug shows
+    /// the steps.
     fn move_client(&self) -> Result<(), Box<dyn Error>> {
         self.wait("100 tokens", || self.received() >= 100)?;
         let before = self.received();
