@@ -112,8 +112,8 @@ func TestRustClientTamperedNode(t *testing.T) {
 	})
 }
 
-// The two tests below are of the protocol's second half. scripts/interop.sh
-// leaves them out unless AIRE_SECOND_HALF is 1.
+// The two tests below are of the protocol's second half: budgets, resumption,
+// channel binding.
 
 func TestSecondHalfGoClientRustNode(t *testing.T) {
 	n := harness.StartNode(t, rustPeer(t), "server")

@@ -112,6 +112,9 @@ impl ClientBuilder {
 }
 
 /// A connection to a node, until it is closed or dropped. Any thread may invoke operations on it.
+///
+/// While it is being dialled again (see [`Reconnect`]), what it says of the connection is as if
+/// there were none, and what is invoked waits for it.
 pub struct Client {
     runtime: Runtime,
     connection: ConnectionKey,

@@ -71,7 +71,7 @@ pub(crate) struct Opening {
     pub(crate) args: Vec<u8>,
     pub(crate) via: Option<Via>,
     /// Of an operation that is to be resumed: how far it is.
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<Box<Progress>>,
     /// Nobody waits for it any longer than this.
     pub(crate) until: Option<Instant>,
     pub(crate) reply: SyncSender<Result<Operation, Error>>,
@@ -139,7 +139,7 @@ impl Mailbox {
             operation: ticket.operation.into(),
             args: Vec::new(),
             via: None,
-            progress: Some(progress),
+            progress: Some(Box::new(progress)),
             until,
             reply,
         })

@@ -615,7 +615,10 @@ fn serve(agent: &dyn Agent, mut operation: Operation) {
         Ok(Ok(())) => match operation.failure() {
             // A handler that takes a cancel for the end of its input has still been cancelled.
             Some(failure) => operation.fail(&failure),
-            None => operation.finish(),
+            None => {
+                operation.account();
+                operation.finish();
+            }
         },
         Ok(Err(failure)) => {
             debug!(%failure, "the agent failed");

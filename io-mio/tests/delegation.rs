@@ -12,7 +12,6 @@ use aire_mio::{
     Branch, CancelReason, Certificate, Client, ErrorCode, Failure, Node, NodeBuilder, OnFailure,
     Operation, Received,
 };
-use aire_proto::accounting::MAX_LEN;
 use aire_proto::budget::Charge;
 use aire_proto::delegation::Share;
 use aire_proto::wire::Budget;
@@ -42,14 +41,8 @@ impl Spent {
     }
 }
 
-fn with_accounting(operation: &mut Operation) -> Result<(), Failure> {
-    let mut buffer = [0; MAX_LEN];
-    let accounting = operation.accounting(0, Duration::ZERO);
-    operation.send(accounting.encode(&mut buffer).expect("it fits").to_vec())
-}
-
-/// A node whose workers answer for tokens. `work` wants as many tokens as its operation is named,
-/// and ends with an accounting.
+/// A node whose workers answer for tokens. `work` wants as many tokens as its operation is named;
+/// the library accounts for them.
 fn workers(certificate: &Certificate, spent: &Spent, cancels: &Sender<Failure>) -> NodeBuilder {
     let (spends, cancels) = (spent.clone(), Mutex::new(cancels.clone()));
     builder(certificate)
@@ -62,7 +55,7 @@ fn workers(certificate: &Certificate, spent: &Spent, cancels: &Sender<Failure>) 
                 let line = operation.args().to_vec();
                 operation.send(line)?;
             }
-            with_accounting(operation)
+            Ok(())
         })
         .expect("a free name")
         .agent("wait", move |operation: &mut Operation| {

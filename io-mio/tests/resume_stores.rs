@@ -1,5 +1,6 @@
 //! Resumption over stores that outlive a node, that several nodes share, and that fail
 //! (`RES-8`, `RES-11`).
+#![cfg(all(feature = "durable", feature = "redis"))]
 
 mod support;
 
@@ -92,7 +93,10 @@ fn what_a_node_acknowledged_survives_its_crash_and_its_end_too() {
     let mut done = live.resume(&done).expect("resumed");
     assert_eq!(numbers(&mut done), [2, 3, 4, 5]);
     let back = Ticket::decode(&cut_short).expect("a ticket");
-    let earlier = Ticket { received: 4, ..back };
+    let earlier = Ticket {
+        received: 4,
+        ..back
+    };
     let mut bytes = [0; Ticket::MAX_LEN];
     let earlier = earlier.encode(&mut bytes).expect("it fits");
     let mut cut_short = live.resume(earlier).expect("resumed");
@@ -114,7 +118,7 @@ fn another_node_honours_the_token_while_the_first_one_works_on() {
     let store = || RedisStore::connect(&redis.url()).expect("it answers");
     let (certificate, gate) = (certificate(), Gate::default());
     let held = gate.clone();
-    let first = node(&certificate, store(), move |operation| {
+    let first = node(&certificate, store(), move |operation: &mut Operation| {
         operation.set_budget_patience(PATIENCE);
         operation.send("begun")?;
         // Input, budget and cancel come by way of the other node.
@@ -327,7 +331,7 @@ fn past_the_table_operations_are_served_and_cannot_be_resumed() {
 #[test]
 fn a_frame_larger_than_the_window_makes_an_operation_that_cannot_be_resumed() {
     let how = Resumable::default().window(100, 10);
-    let stage = Stage::new(how, |operation| {
+    let stage = Stage::new(how, |operation: &mut Operation| {
         operation.send(vec![1; 100])?;
         operation.send(vec![2; 101])?;
         operation.send(vec![3; 1])

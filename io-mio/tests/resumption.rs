@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use aire_mio::{
-    CancelReason, Closed, Error, ErrorCode, Failure, Operation, Received, Resumable,
+    Agent, CancelReason, Closed, Error, ErrorCode, Failure, Operation, Received, Resumable,
 };
 use aire_proto::UnixMillis;
 use aire_proto::budget::Charge;
@@ -39,7 +39,7 @@ fn after_a_cut_every_frame_comes_once_and_in_order() {
 
 #[test]
 fn after_several_cuts_every_frame_comes_once_and_in_order() {
-    let stage = Stage::new(Resumable::default(), |operation| {
+    let stage = Stage::new(Resumable::default(), |operation: &mut Operation| {
         let mut n = 0_u64;
         while operation.failure().is_none() && n < 1000 {
             n += 1;
@@ -70,7 +70,7 @@ fn work_goes_on_while_nobody_is_connected_and_its_end_waits() {
     let gate = Gate::default();
     let (ended, has_ended) = mpsc::channel();
     let held = gate.clone();
-    let stage = Stage::new(Resumable::default(), move |operation| {
+    let stage = Stage::new(Resumable::default(), move |operation: &mut Operation| {
         operation.send("begun")?;
         held.step();
         for n in 0..50_u8 {
@@ -89,7 +89,10 @@ fn work_goes_on_while_nobody_is_connected_and_its_end_waits() {
     let client = stage.connect();
     let mut well = client.invoke("it", "well", "").expect("invoked");
     let mut badly = client.invoke("it", "badly", "").expect("invoked");
-    assert_eq!((next(&mut well), next(&mut badly)), ("begun".into(), "begun".into()));
+    assert_eq!(
+        (next(&mut well), next(&mut badly)),
+        ("begun".into(), "begun".into())
+    );
     stage.cut(|| {
         gate.open(2);
         for _ in 0..2 {
@@ -113,10 +116,7 @@ fn work_goes_on_while_nobody_is_connected_and_its_end_waits() {
 }
 
 /// Says "begun", and waits until it must stop; the test hears why.
-fn waiting() -> (
-    impl Fn(&mut Operation) -> Result<(), Failure> + Send + Sync + 'static,
-    mpsc::Receiver<Result<(), Failure>>,
-) {
+fn waiting() -> (impl Agent, mpsc::Receiver<Result<(), Failure>>) {
     let (told, heard) = mpsc::channel();
     let agent = move |operation: &mut Operation| {
         operation.send("begun")?;
@@ -176,7 +176,7 @@ fn dropping_an_operation_during_a_cut_cancels_it() {
 
 #[test]
 fn a_top_up_after_a_cut_reaches_the_handler_and_the_report_counts_all() {
-    let stage = Stage::new(Resumable::default(), |operation| {
+    let stage = Stage::new(Resumable::default(), |operation: &mut Operation| {
         operation.set_budget_patience(PATIENCE);
         // The first snapshot is here.
         operation.recv()?;
@@ -218,7 +218,7 @@ fn a_top_up_after_a_cut_reaches_the_handler_and_the_report_counts_all() {
 
 #[test]
 fn input_after_a_cut_reaches_the_handler_and_its_end_too() {
-    let stage = Stage::new(Resumable::default(), |operation| {
+    let stage = Stage::new(Resumable::default(), |operation: &mut Operation| {
         operation.send("begun")?;
         let mut heard = 0;
         while let Some(input) = operation.recv()? {
@@ -243,7 +243,7 @@ fn input_after_a_cut_reaches_the_handler_and_its_end_too() {
 fn the_end_of_the_input_is_said_again_after_a_cut() {
     let gate = Gate::default();
     let held = gate.clone();
-    let stage = Stage::new(Resumable::default(), move |operation| {
+    let stage = Stage::new(Resumable::default(), move |operation: &mut Operation| {
         operation.send("begun")?;
         held.step();
         end_of(operation)?;
@@ -264,7 +264,7 @@ fn a_handler_that_is_faster_than_its_pump_loses_no_frames() {
     let held = gate.clone();
     let stage = Stage::new(
         Resumable::default().window(50_000, 20),
-        move |operation| {
+        move |operation: &mut Operation| {
             operation.send("begun")?;
             held.step();
             for n in 0..500_u32 {
@@ -327,7 +327,10 @@ fn another_client_goes_on_with_a_ticket_where_the_first_one_stopped() {
     client.abandon();
     gate.open(10);
     let told = Ticket::decode(&ticket).expect("a ticket");
-    assert_eq!((told.agent, told.operation, told.received), ("it", "count", 4));
+    assert_eq!(
+        (told.agent, told.operation, told.received),
+        ("it", "count", 4)
+    );
     assert_eq!(told.address, support::uri(stage.node.address()));
     let another = stage.client().connect(told.address).expect("it answers");
     let mut again = another.resume(&ticket).expect("resumed");
@@ -400,7 +403,10 @@ fn work_that_nobody_comes_back_for_is_cancelled_when_its_time_is_over() {
         // By the node's clock.
         Ok(mut operation) => matches!(
             end_of(&mut operation),
-            Err(Failure::Failed { code: ErrorCode::ResumeExpired, .. })
+            Err(Failure::Failed {
+                code: ErrorCode::ResumeExpired,
+                ..
+            })
         ),
     };
     assert!(late);
@@ -471,7 +477,7 @@ fn a_client_without_reconnect_ends_with_its_connection_and_leaves_a_ticket() {
 
 #[test]
 fn a_client_with_nothing_to_resume_ends_with_its_connection() {
-    let stage = Stage::new(Resumable::default(), |_| Ok(()));
+    let stage = Stage::new(Resumable::default(), |_: &mut Operation| Ok(()));
     let client = stage.connect();
     assert_eq!(echo(&client, "x"), "x");
     stage.relay.silence(true);

@@ -49,7 +49,8 @@ impl Operation {
     /// after this one has ended (`CAN-8`). What it does not spend returns when it ends with an
     /// [`Accounting`].
     ///
-    /// The answer is the new operation, for the caller to receive from: or see
+    /// The answer is the new operation, for the caller to receive from, its accounting among the
+    /// STREAM frames as the last one: or see
     /// [`forward`](Self::forward) and [`fan_out`](Self::fan_out). Dropping it cancels it.
     ///
     /// # Errors

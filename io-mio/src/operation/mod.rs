@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aire_proto::accounting;
 use aire_proto::wire::Budget;
 use aire_proto::{CancelReason, OpId};
 use tracing::debug;
@@ -39,6 +40,10 @@ pub struct Operation {
     about: About,
     /// How long to wait for a top-up.
     patience: Duration,
+    /// When this side began to work on it.
+    began: Instant,
+    /// Its accounting was sent.
+    accounted: bool,
     /// A responder's, when it can be resumed.
     kept: Option<Arc<Kept>>,
 }
@@ -79,6 +84,8 @@ impl Operation {
             mailbox,
             about,
             patience: Duration::ZERO,
+            began: Instant::now(),
+            accounted: false,
             kept: None,
         }
     }
@@ -198,6 +205,7 @@ impl Operation {
         if is_too_long(&payload) {
             return Err(Failure::TooLong);
         }
+        self.accounted |= payload.starts_with(&accounting::MAGIC);
         self.wait_for_room(payload.len())?;
         // What others send must not come twice.
         if let Some(place) = self.keep_frame(&payload)? {
@@ -289,7 +297,10 @@ impl Operation {
         if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
             return;
         }
-        let (code, detail, data) = failure.to_error();
+        let (code, detail, mut data) = failure.to_error();
+        if data.is_empty() && self.owes_accounting() {
+            data = self.encoded_accounting();
+        }
         let terminal = || Terminal::Failed {
             code,
             detail: detail.clone(),

@@ -287,6 +287,8 @@ impl Shared {
     }
 
     pub(crate) fn ended(&self, outcome: Outcome, by: Side) {
+        // Whoever hears of the end finds the books settled.
+        self.closed();
         let mut state = self.lock();
         state.over = true;
         state.finished = true;
@@ -313,7 +315,6 @@ impl Shared {
         if failed {
             self.cancel_family();
         }
-        self.closed();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aire_proto::accounting::Accounting;
+use aire_proto::accounting::{Accounting, MAX_LEN};
 use aire_proto::budget::{Charge, ChargeError, Dimension, Ledger};
 use tracing::debug;
 
@@ -77,9 +77,38 @@ impl Operation {
     /// What a final STREAM or an ERROR may say of this operation's cost (`BUD-11`): of the tokens
     /// that were charged, `tokens_in` were read, and the others produced, in the time that it
     /// `took`. [`Accounting::encode`] has the bytes.
+    ///
+    /// An operation that was delegated by a node of ours sends one by itself, all tokens counted
+    /// as produced, unless its handler has.
     #[must_use]
     pub fn accounting(&self, tokens_in: u64, took: Duration) -> Accounting {
         Accounting::from_ledger(&self.ledger(), tokens_in, took)
+    }
+
+    /// Whether a delegator waits to hear what was spent: without an accounting the whole share
+    /// counts as spent there.
+    pub(super) fn owes_accounting(&self) -> bool {
+        self.about.responder && self.about.path.is_some() && !self.accounted
+    }
+
+    /// What was spent and produced since the operation began, for its end.
+    pub(super) fn encoded_accounting(&self) -> Vec<u8> {
+        let mut buffer = [0; MAX_LEN];
+        let accounting = self.accounting(0, self.began.elapsed());
+        // It is as long as it may be.
+        accounting
+            .encode(&mut buffer)
+            .map_or_else(|_| Vec::new(), |encoded| encoded.to_vec())
+    }
+
+    /// Sends the accounting that a delegator waits for, unless the handler has: the last STREAM of
+    /// an operation that ends well.
+    pub(crate) fn account(&mut self) {
+        if self.owes_accounting() {
+            let encoded = self.encoded_accounting();
+            // An operation that has ended meanwhile needs none.
+            let _ended = self.send(encoded);
+        }
     }
 
     /// Waits until a BUDGET comes after the `budgets` that were seen, but not past `until`.

@@ -92,7 +92,7 @@ impl Keeper {
             for pump in pumps {
                 self.renew(&pump);
             }
-            if ticks % SWEEP_TICKS == 0
+            if ticks.is_multiple_of(SWEEP_TICKS)
                 && let Err(error) = self.store.sweep(unix_now())
             {
                 debug!(%error, "the resume store was not swept");

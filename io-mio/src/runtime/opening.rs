@@ -84,7 +84,7 @@ impl Loop {
         };
         self.served.insert(place, served);
         if let Some(progress) = opening.progress {
-            shared.goes_on_from(progress);
+            shared.goes_on_from(*progress);
         }
         if let Some(via) = opening.via {
             self.join_family(driver, place, &shared, via);

@@ -54,6 +54,7 @@ pub(super) fn tell_thread(shared: &Shared, event: aire_proto::Event<'_>) -> bool
         E::CancelledLate { .. } => shared.cancel_family(),
         E::Failed { error, .. } => {
             shared.accounted(error.data);
+            shared.closed();
             shared.failed(Failure::Failed {
                 code: error.code,
                 detail: error.detail.into(),

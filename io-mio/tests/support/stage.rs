@@ -4,8 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use aire_mio::{
-    Certificate, Client, ClientBuilder, Failure, Identity, Node, NodeBuilder, Operation, Reconnect,
-    Resumable, Settings, Trust,
+    Agent, Certificate, Client, ClientBuilder, Failure, Identity, Node, NodeBuilder, Operation,
+    Reconnect, Resumable, Settings, Trust,
 };
 
 use super::relay::{Relay, Weather};
@@ -54,16 +54,13 @@ pub struct Stage {
 
 impl Stage {
     /// With the agent `it`.
-    pub fn new(
-        how: Resumable,
-        agent: impl Fn(&mut Operation) -> Result<(), Failure> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(how: Resumable, agent: impl Agent) -> Self {
         Self::with(how, agent, |node| node)
     }
 
     pub fn with(
         how: Resumable,
-        agent: impl Fn(&mut Operation) -> Result<(), Failure> + Send + Sync + 'static,
+        agent: impl Agent,
         set_up: impl FnOnce(NodeBuilder) -> NodeBuilder,
     ) -> Self {
         let certificate = certificate();

@@ -82,10 +82,6 @@ impl Agent for Coordinator {
         }
         self.story.ended(ends);
 
-        // The last branch is settled a moment after its last frame has come.
-        while operation.ledger().committed().tokens > 0 {
-            operation.sleep(Duration::from_millis(1))?;
-        }
         let ledger = operation.ledger();
         let (spent, out) = (ledger.spent().tokens, ledger.committed().tokens);
         let left = ledger.free().tokens.unwrap_or_default();
