@@ -81,7 +81,7 @@ pub fn by_window(len: usize) -> impl FnMut() -> u64 {
     let mut window = Window::new(vec![0; 256 * 1024], 4096);
     move || {
         for _ in 0..CHARGES {
-            black_box(window.push(black_box(&payload)));
+            let _pushed = black_box(window.push(black_box(&payload)));
         }
         window.last()
     }

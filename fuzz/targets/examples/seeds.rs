@@ -46,6 +46,12 @@ fn main() -> std::io::Result<()> {
                 )?;
             }
             Body::Varint(varint) => write("payloads", id, &[&varint.encoded])?,
+            Body::Binding(binding) => write("decoder", id, &[&[5], &binding.encoded])?,
+            Body::Path(path) => {
+                write("decoder", id, &[&[5], &path.encoded])?;
+                let payload = path.encoded.get(4..).unwrap_or_default();
+                write("payloads", id, &[payload])?;
+            }
         }
     }
     // Scripts and walks have no vectors: a few bytes of each kind.

@@ -1,7 +1,10 @@
 //! The decoder and the payloads.
 
+use aire_proto::accounting::{Accounting, MAX_LEN};
 use aire_proto::capability::check_name;
+use aire_proto::delegation::Path;
 use aire_proto::identity::{Did, DidKey, PublicKey};
+use aire_proto::resume::Ticket;
 use aire_proto::varint;
 use aire_proto::wire::{
     Budget, Cancel, Decoder, Delegate, ErrorFrame, FrameHeader, Hello, Invoke, InvokeTarget,
@@ -111,6 +114,11 @@ pub fn payloads(payload: &[u8]) {
     }
     names(payload);
     hello(payload);
+    kept(payload);
+    if let Ok(path) = Path::decode(payload) {
+        assert_eq!(path.hops().count(), path.len());
+        assert_eq!(Path::decode(&encode(&path)), Ok(path));
+    }
     if let Ok((_, Some((block, covered)))) = Cancel::decode_signed(payload) {
         assert!(covered < payload.len());
         assert!(block.method.starts_with(block.did()));
@@ -121,6 +129,22 @@ pub fn payloads(payload: &[u8]) {
     }
     if let Ok(text) = core::str::from_utf8(payload) {
         identities(text);
+    }
+}
+
+/// What is kept in files and rides in other frames comes from anybody, too.
+fn kept(bytes: &[u8]) {
+    if let Ok(ticket) = Ticket::decode(bytes) {
+        let mut room = vec![0; Ticket::MAX_LEN];
+        let again = ticket
+            .encode(&mut room)
+            .expect("it came out of fewer bytes");
+        assert_eq!(Ticket::decode(again), Ok(ticket));
+    }
+    if let Some(accounting) = Accounting::decode(bytes) {
+        let mut room = [0; MAX_LEN];
+        let again = accounting.encode(&mut room).expect("the room is the most");
+        assert_eq!(Accounting::decode(again), Some(accounting));
     }
 }
 
