@@ -274,6 +274,11 @@ impl Loop {
                 let Some(command) = self.wandering.defer((key, stream), command) else {
                     return;
                 };
+                let served = self.served.get(&(key, stream));
+                if served.is_some_and(|served| matches!(served.serving, Serving::Nobody)) {
+                    // It was refused, and its thread never was.
+                    return;
+                }
                 let Some(mut calls) = driver.calls(key) else {
                     return;
                 };

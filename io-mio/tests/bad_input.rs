@@ -46,7 +46,10 @@ fn a_malformed_budget_costs_its_operation() {
         ("nothing at all", &[]),
         ("9 bytes of tokens", &[1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("a currency of two letters", &[2, 2, 1, 5, 3, 2, b'E', b'U']),
-        ("a currency of digits", &[2, 2, 1, 5, 3, 3, b'1', b'2', b'3']),
+        (
+            "a currency of digits",
+            &[2, 2, 1, 5, 3, 3, b'1', b'2', b'3'],
+        ),
         ("a deadline of 7 bytes", &[1, 4, 7, 0, 0, 0, 0, 0, 0, 0]),
         ("a value beyond the end", &[1, 1, 8, 1]),
     ] {
@@ -140,10 +143,7 @@ fn a_delegation_to_a_target_that_is_no_uri_is_passed_on_as_it_is() {
 #[test]
 fn a_path_that_does_not_parse_costs_its_operation() {
     let node = node();
-    let capabilities = [
-        "aire.did-method.key/1",
-        aire_proto::capability::DELEGATION,
-    ];
+    let capabilities = ["aire.did-method.key/1", aire_proto::capability::DELEGATION];
     let hello = support::raw::hello_with([5; 32], &capabilities);
     let mut raw = Raw::greet_with(node.address(), &hello);
     raw.say(4, &frame(0x81, 4, &[1, 200]), false);

@@ -49,7 +49,10 @@ impl Operation {
                 ChargeError::Exhausted(what) if what != Dimension::Deadline => what,
                 _ => return Err(Failure::over_budget(refused)),
             };
-            let helps = self.shared.ledger.work(|ledger| ledger.top_up_helps(charge));
+            let helps = self
+                .shared
+                .ledger
+                .work(|ledger| ledger.top_up_helps(charge));
             let may_wait = helps && !self.patience.is_zero();
             if !may_wait || !self.wait_for_budget(what, budgets, until) {
                 return Err(Failure::over_budget(refused));
