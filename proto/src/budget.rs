@@ -381,6 +381,12 @@ impl Ledger {
         charge.tokens <= self.tokens.under_cap() && charge.cost_microunits <= self.cost.under_cap()
     }
 
+    /// Whether tokens or money are limited, by the peer or by the local policy.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.tokens.bound() != NONE || self.cost.bound() != NONE
+    }
+
     /// What may still be spent or handed on, shares that are out taken off.
     #[must_use]
     pub fn free(&self) -> Budget {

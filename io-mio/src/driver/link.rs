@@ -319,8 +319,7 @@ impl Link {
     fn read_all(&mut self, shared: &mut Shared, now: Now, tell: Tell<'_>) {
         // HELLO first: until it is judged, no other stream is read (GAP-12). Once it is, the
         // control stream comes last: a GOODBYE must not overtake operations that came with it.
-        let was_open = self.proto.as_ref().is_some_and(Connection::is_open);
-        if !was_open && self.quic.stream_readable(0) {
+        if !self.is_open() && self.quic.stream_readable(0) {
             self.read(StreamId::CONTROL, shared, now, tell);
         }
         for id in self.quic.readable() {
@@ -329,7 +328,7 @@ impl Link {
                 _ => {}
             }
         }
-        if was_open && self.quic.stream_readable(0) {
+        if self.is_open() && (self.quic.stream_readable(0) || !self.control_unread.is_empty()) {
             self.read(StreamId::CONTROL, shared, now, tell);
         }
     }
@@ -389,8 +388,10 @@ impl Link {
         {
             return;
         }
+        let was_open = self.is_open();
         let mut buffer = std::mem::take(&mut shared.buffer);
-        while stream == StreamId::CONTROL || self.may_read(stream) {
+        // What opens the connection is followed by other streams first: see read_all.
+        while self.may_read(stream) || (stream == StreamId::CONTROL && self.is_open() == was_open) {
             match self.quic.stream_recv(stream.get(), &mut buffer) {
                 Ok((len, fin)) => {
                     let bytes = buffer.get(..len).unwrap_or_default();
@@ -408,9 +409,12 @@ impl Link {
         shared.buffer = buffer;
     }
 
+    fn is_open(&self) -> bool {
+        self.proto.as_ref().is_some_and(Connection::is_open)
+    }
+
     fn may_read(&self, stream: StreamId) -> bool {
-        let open = self.proto.as_ref().is_some_and(Connection::is_open);
-        open && !self.is_paused(stream)
+        stream != StreamId::CONTROL && self.is_open() && !self.is_paused(stream)
     }
 
     fn is_paused(&self, stream: StreamId) -> bool {
@@ -441,7 +445,11 @@ impl Link {
             };
             match event {
                 aire_proto::Event::HelloReceived => self.authenticate(None, shared, now, tell),
-                aire_proto::Event::ChannelBound => self.tell_connected(shared, tell),
+                aire_proto::Event::ChannelBound => {
+                    self.tell_connected(shared, tell);
+                    // Operations that came with it go first: see read_all.
+                    break;
+                }
                 aire_proto::Event::NoRoom { stream } => {
                     self.reset_both(stream, ErrorCode::Refused.to_wire());
                 }

@@ -88,10 +88,14 @@ impl Operation {
         Accounting::from_ledger(&self.ledger(), tokens_in, took)
     }
 
-    /// Whether a delegator waits to hear what was spent: without an accounting the whole share
+    /// Whether a delegator waits to hear what was spent, where there is anything to tell: without an accounting the whole share
     /// counts as spent there.
     pub(super) fn owes_accounting(&self) -> bool {
-        self.about.responder && self.about.path.is_some() && !self.accounted
+        let counts = || {
+            let ledger = self.ledger();
+            ledger.is_limited() || ledger.spent() != Charge::default()
+        };
+        self.about.responder && self.about.path.is_some() && !self.accounted && counts()
     }
 
     /// What was spent and produced since the operation began, for its end.

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 use std::thread;
 
 use aire_examples::unix_millis_after;
-use aire_mio::{Client, Closed, Error, Failure, Identity, Operation, Pin, Received, Trust};
+use aire_mio::{
+    CancelReason, Client, Closed, Error, ErrorCode, Failure, Identity, Operation, Pin, Received,
+    Trust,
+};
 use aire_proto::connection::CloseReason;
 use aire_proto::wire::Budget;
 
@@ -146,6 +149,11 @@ fn print(mut operation: Operation, mut top_up: Option<u64>) -> Result<(), Failur
                     Failure::Failed { code, detail, .. } => {
                         println!("op {op} error {code} {detail}")
                     }
+                    // This side noticed first that its own deadline had passed.
+                    Failure::Cancelled {
+                        reason: CancelReason::DeadlineExceeded,
+                        detail,
+                    } => println!("op {op} error {} {detail}", ErrorCode::DeadlineExceeded),
                     other => println!("op {op} lost {other}"),
                 }
                 return Err(failure);
