@@ -160,6 +160,7 @@ impl Runtime {
             redial,
             wandering: Wandering::default(),
             stopping: false,
+            stop_asked: false,
         };
         if let Some(redial) = &state.redial {
             let known = Known::dialled(redial.dialled.clone());
@@ -211,6 +212,8 @@ struct Loop {
     redial: Option<Redial>,
     wandering: Wandering,
     stopping: bool,
+    /// GOODBYE is still to be said.
+    stop_asked: bool,
 }
 
 impl Loop {
@@ -246,6 +249,10 @@ impl Loop {
         loop {
             driver.drive(&mut |key, event, calls| self.event(key, event, calls))?;
             self.start_ready(driver);
+            if std::mem::take(&mut self.stop_asked) {
+                // Not before: a GOODBYE must not overtake operations that were opened before it.
+                driver.goodbye_all();
+            }
             self.turn_redial(driver);
             self.open_waiting(driver);
             if self.is_over(driver) {
@@ -300,7 +307,7 @@ impl Loop {
             Message::Stop => {
                 self.stopping = true;
                 self.stop_redialling();
-                driver.goodbye_all();
+                self.stop_asked = true;
             }
             Message::Abandon => {
                 self.stopping = true;
