@@ -589,3 +589,45 @@ fn the_widest_settings_are_no_reason_to_panic() {
         hands[0].has_told(|told| matches!(told, Told::Invoked(..)))
     });
 }
+
+#[test]
+fn a_driver_says_which_layer_stalls_an_operation() {
+    use aire_proto::Event as E;
+    use aire_proto::budget::Dimension;
+    use aire_proto::connection::Stall;
+
+    let (mut server, certificate) = server(Settings::default());
+    let mut client = Hands::client(&certificate, Settings::default());
+    let key = client.dial(&server);
+    turn_until("it is up", &mut [&mut server, &mut client], |hands| {
+        hands[1].is_connected()
+    });
+    let invoked = client.driver.invoke(key, "it", "", Vec::new());
+    let stream = invoked.expect("invoked");
+    let mut served = None;
+    let deadline = Instant::now() + support::PATIENCE;
+    while served.is_none_or(|at| server.driver.stall(at, stream).is_none()) {
+        assert!(Instant::now() < deadline, "it never stalls");
+        client.turn(Duration::from_millis(1));
+        server.turn_with(Duration::from_millis(1), &mut |at, event, calls| {
+            if let Event::Protocol(E::Invoked { stream, .. }) = event {
+                served = Some(at);
+                let patience = Duration::from_secs(60);
+                let told = calls.out_of_budget(*stream, Dimension::Tokens, patience);
+                assert_eq!(told, Ok(()));
+            }
+        });
+    }
+    let at = served.expect("invoked");
+    assert_eq!(server.driver.stall(at, stream), Some(Stall::Budget));
+    let mut calls = server.driver.calls(at).expect("connected");
+    // More than the peer takes ahead, as nobody reads it.
+    assert_eq!(calls.within_budget(stream), Ok(()));
+    for _ in 0..8 {
+        let _full = calls.send(stream, vec![0; 200_000]);
+    }
+    client.driver.calls(key).expect("connected").pause(stream);
+    turn_until("it stalls", &mut [&mut server, &mut client], |hands| {
+        hands[0].driver.stall(at, stream) == Some(Stall::Transport)
+    });
+}

@@ -32,7 +32,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use aire_proto::connection::{CallError, CloseReason};
+use aire_proto::connection::{CallError, CloseReason, Stall};
 use aire_proto::delegation::PathRef;
 use aire_proto::handshake::Agreement;
 use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard, KeyResolver, PublicKey};
@@ -479,6 +479,13 @@ impl Driver {
         (connection, stream): (ConnectionKey, StreamId),
     ) -> Option<SharedLedger> {
         self.links.get(&connection)?.ledger(stream)
+    }
+
+    /// Which layer keeps an operation's sending side from going on, if one does: QUIC, or its
+    /// budget (`BUD-9`).
+    #[must_use]
+    pub fn stall(&self, connection: ConnectionKey, stream: StreamId) -> Option<Stall> {
+        self.links.get(&connection)?.protocol()?.stall(stream)
     }
 
     /// Gives the key that [`Event::KeyAwaited`] asked for; `None` when it cannot be had.
