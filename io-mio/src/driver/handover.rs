@@ -89,10 +89,6 @@ pub(super) fn apply(
         }
         return true;
     }
-    if std::mem::take(&mut entry.adopts_ledger) {
-        // Fails only for an operation that is over.
-        let _over = proto.keep_ledger(stream, entry.ledger.clone(), now);
-    }
     let mut progress = false;
     while let Some(front) = entry.queue.front_mut() {
         let taken = match front {

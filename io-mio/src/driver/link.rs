@@ -173,6 +173,20 @@ impl Link {
         self.streams.get(&stream).map(|entry| entry.ledger.clone())
     }
 
+    /// Has operations counted in the ledgers that they were given: before anything is read that
+    /// those ledgers are to take.
+    fn adopt_ledgers(&mut self, now: Now) {
+        for index in 0..self.touched.len() {
+            let Some(stream) = self.touched.get(index).copied() else {
+                return;
+            };
+            let entry = self.streams.get_mut(&stream);
+            if entry.is_some_and(|entry| std::mem::take(&mut entry.adopts_ledger)) {
+                self.share_ledger(stream, now);
+            }
+        }
+    }
+
     /// Has the protocol count in the ledger that the application shares.
     fn share_ledger(&mut self, stream: StreamId, now: Now) {
         if let (Some(proto), Some(entry)) = (&mut self.proto, self.streams.get(&stream)) {
@@ -239,6 +253,7 @@ impl Link {
         if let Some(proto) = &mut self.proto {
             proto.handle_timeout(now);
             self.notice_writable(shared, tell);
+            self.adopt_ledgers(now);
             self.read_all(shared, now, tell);
             loop {
                 self.tell_events(shared, tell);
