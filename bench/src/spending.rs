@@ -39,9 +39,10 @@ fn charge() -> Charge {
 pub fn by_ledger() -> impl FnMut() -> u64 {
     let mut ledger = Ledger::default();
     ledger.update(&budget()).expect("one currency");
+    let charge = charge();
     move || {
         for _ in 0..CHARGES {
-            let charged = ledger.charge(black_box(&charge()), black_box(UnixMillis(0)));
+            let charged = ledger.charge(black_box(&charge), black_box(UnixMillis(0)));
             charged.expect("the budget suffices");
         }
         ledger.spent().tokens
@@ -63,12 +64,13 @@ pub fn by_connection<S: Storage>(others: usize) -> impl FnMut() -> u64 {
     let cell = connection.ledger_mut(stream).expect("a live operation");
     aire_proto::storage::LedgerCell::with(cell, |ledger| ledger.update(&budget()))
         .expect("one currency");
+    let charge = charge();
     move || {
         for _ in 0..CHARGES {
             let charged = link
                 .server
                 .connection
-                .charge(stream, black_box(&charge()), now);
+                .charge(stream, black_box(&charge), now);
             charged.expect("the budget suffices");
         }
         CHARGES

@@ -278,6 +278,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ChargeError`]; nothing was spent.
+    #[inline]
     pub fn charge(&mut self, charge: &Charge, now: UnixMillis) -> Result<(), ChargeError> {
         self.check(charge, now)?;
         self.tokens.spent = self.tokens.spent.saturating_add(charge.tokens);
@@ -324,11 +325,16 @@ impl Ledger {
             return Err(ChargeError::Exhausted(Dimension::Tokens));
         }
         if charge.cost_microunits > 0 {
-            self.same_currency(charge.currency)?;
             if charge.cost_microunits > self.cost.free() {
+                self.same_currency(charge.currency)?;
                 return Err(ChargeError::Exhausted(Dimension::Cost));
             }
-            self.currency = Some(charge.currency.unwrap_or(Currency::USD));
+            let came = charge.currency.unwrap_or(Currency::USD);
+            // Mostly it is the same to the letter, as it was the last time.
+            if self.currency != Some(came) {
+                self.same_currency(charge.currency)?;
+                self.currency = Some(came);
+            }
         }
         Ok(())
     }
