@@ -197,14 +197,25 @@ pub(crate) fn judge(payload: &[u8], rules: Rules, unix: UnixMillis) -> Result<()
         return Err(HandshakeError::Malformed(Malformed::NodeIdNotADid));
     }
     let block = hello.block.ok_or(HandshakeError::Unsigned)?;
-    if block.did() != hello.node_id {
+    judge_block(&block, hello.node_id.as_bytes(), rules.window, unix)
+}
+
+/// The checks of a signature block that need nothing but its bytes and the time: whose it is, its
+/// algorithm, its timestamp (`SIG-8`, `SIG-1`, `SIG-9`). The same for every signed frame.
+pub(crate) fn judge_block(
+    block: &SignatureBlock<'_>,
+    did: &[u8],
+    window: Duration,
+    unix: UnixMillis,
+) -> Result<(), HandshakeError> {
+    if block.did().as_bytes() != did {
         return Err(HandshakeError::KeyMismatch);
     }
     if block.algorithm != SignatureBlock::ED25519 {
         return Err(HandshakeError::UnknownAlgorithm(block.algorithm));
     }
     let ahead_ms = block.timestamp.0.saturating_sub(unix.0);
-    if u128::from(ahead_ms.unsigned_abs()) > rules.window.as_millis() {
+    if u128::from(ahead_ms.unsigned_abs()) > window.as_millis() {
         return Err(HandshakeError::StaleTimestamp { ahead_ms });
     }
     Ok(())
@@ -231,7 +242,8 @@ pub(crate) fn authenticate(
             Resolution::Fetch => return Ok(None),
             Resolution::Failed => return Err(HandshakeError::UnresolvableDid),
         };
-        check_signature(payload, &hello, &block, &key, verifier.signatures)?;
+        let covered = payload.get(..hello.covered).unwrap_or_default();
+        check_signature(&block, FrameType::Hello, covered, &key, verifier.signatures)?;
         verifier
             .replay
             .admit(&key, block.nonce, window, now.instant)
@@ -249,10 +261,12 @@ pub(crate) fn authenticate(
     }))
 }
 
-fn check_signature(
-    payload: &[u8],
-    hello: &Hello<'_>,
+/// Checks the signature of a block of a `frame`, over the bytes `covered` behind the domain
+/// separator (`SIG-5`).
+pub(crate) fn check_signature(
     block: &SignatureBlock<'_>,
+    frame: FrameType,
+    covered: &[u8],
     key: &PublicKey,
     signatures: &dyn SignatureVerifier,
 ) -> Result<(), HandshakeError> {
@@ -261,8 +275,8 @@ fn check_signature(
         .try_into()
         .map_err(|_| HandshakeError::BadSignature)?;
     let message = SignedMessage {
-        separator: &domain_separator(FrameType::Hello),
-        covered: payload.get(..hello.covered).unwrap_or_default(),
+        separator: &domain_separator(frame),
+        covered,
     };
     if signatures.verify(key, message, signature) {
         Ok(())

@@ -24,6 +24,7 @@ pub use closed::Closed;
 pub(crate) use outbox::is_too_long;
 pub use outbox::{Calls, QueueError};
 pub use tables::SharedLedger;
+use tables::Tables;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -36,7 +37,7 @@ use aire_proto::connection::{CallError, CloseReason, Stall};
 use aire_proto::delegation::PathRef;
 use aire_proto::handshake::Agreement;
 use aire_proto::identity::{DidKeyResolver, GrowingReplayGuard, KeyResolver, PublicKey};
-use aire_proto::{Now, Role, StreamId, UnixMillis};
+use aire_proto::{Connection, Now, Role, StreamId, UnixMillis};
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use quiche::ConnectionId;
@@ -384,12 +385,10 @@ impl Driver {
         operation: &str,
         args: Vec<u8>,
     ) -> Result<StreamId, Error> {
-        self.may_invoke(connection)?;
-        let link = self.links.get_mut(&connection);
-        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
-        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
-        let stream = proto.invoke(agent, operation, args.len())?;
-        self.opened(connection, stream, args)
+        let len = args.len();
+        self.open(connection, args, |proto| {
+            proto.invoke(agent, operation, len)
+        })
     }
 
     /// As [`invoke`](Self::invoke), on behalf of another operation: a peer that knows
@@ -405,12 +404,10 @@ impl Driver {
         operation: &str,
         args: Vec<u8>,
     ) -> Result<StreamId, Error> {
-        self.may_invoke(connection)?;
-        let link = self.links.get_mut(&connection);
-        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
-        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
-        let stream = proto.invoke_via(via, agent, operation, args.len())?;
-        self.opened(connection, stream, args)
+        let len = args.len();
+        self.open(connection, args, |proto| {
+            proto.invoke_via(via, agent, operation, len)
+        })
     }
 
     /// Goes on with an operation of a lost connection: RESUME with its latest token, and the
@@ -424,24 +421,23 @@ impl Driver {
         token: &[u8],
         last_recv: u64,
     ) -> Result<StreamId, Error> {
-        self.may_invoke(connection)?;
-        let link = self.links.get_mut(&connection);
-        let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
-        let proto = link.protocol_mut().ok_or(CallError::NotOpen)?;
-        let stream = proto.resume(token, last_recv)?;
-        self.opened(connection, stream, Vec::new())
+        self.open(connection, Vec::new(), |proto| {
+            proto.resume(token, last_recv)
+        })
     }
 
-    /// Notes an operation that this side opened.
-    fn opened(
+    /// Opens an operation by a call on the protocol, where one may be opened.
+    fn open(
         &mut self,
         connection: ConnectionKey,
-        stream: StreamId,
         args: Vec<u8>,
+        call: impl FnOnce(&mut Connection<Tables>) -> Result<StreamId, CallError>,
     ) -> Result<StreamId, Error> {
+        self.may_invoke(connection)?;
         let now = self.clock.now();
         let link = self.links.get_mut(&connection);
         let link = link.ok_or(Error::Closed(Closed::Protocol(CloseReason::Done)))?;
+        let stream = call(link.protocol_mut().ok_or(CallError::NotOpen)?)?;
         // An empty write opens the stream, so that the next call finds one fewer left.
         link.quic.stream_send(stream.get(), &[], false)?;
         link.opened(stream, args, now);

@@ -7,9 +7,8 @@ use super::incoming::Source;
 use super::input::{Found, Step};
 use super::{CloseReason, Connection};
 use crate::code::ErrorCode;
-use crate::handshake::{HandshakeError, Local};
+use crate::handshake::{self, HandshakeError, Local};
 use crate::id::StreamId;
-use crate::identity::SignedMessage;
 use crate::storage::{Buffer, Storage};
 use crate::time::{Now, UnixMillis};
 use crate::wire::{
@@ -167,6 +166,7 @@ impl<S: Storage> Connection<S> {
         };
         let covered = payload.get(..covered).unwrap_or_default();
         self.check_signature(&block, FrameType::Cancel, covered, unix)
+            .map_err(|error| error.code())
     }
 
     /// Judges a signature of the peer's, which is by the key that its HELLO verified with
@@ -178,31 +178,13 @@ impl<S: Storage> Connection<S> {
         frame: FrameType,
         covered: &[u8],
         unix: UnixMillis,
-    ) -> Result<(), ErrorCode> {
-        if block.did().as_bytes() != self.peer.as_slice() {
-            return Err(ErrorCode::KeyMismatch);
-        }
-        if block.algorithm != SignatureBlock::ED25519 {
-            return Err(ErrorCode::BadSignature);
-        }
-        let ahead = block.timestamp.0.saturating_sub(unix.0).unsigned_abs();
-        if u128::from(ahead) > self.config.timestamp_window.as_millis() {
-            return Err(ErrorCode::StaleTimestamp);
-        }
-        let signature: Option<&[u8; SIGNATURE_LEN]> = block.signature.try_into().ok();
+    ) -> Result<(), HandshakeError> {
+        let window = self.config.timestamp_window;
+        handshake::judge_block(block, self.peer.as_slice(), window, unix)?;
         let key = self.agreement.and_then(|agreed| agreed.peer_key);
-        let (Some(signature), Some(key), Some(verifier)) = (signature, key, self.config.signatures)
-        else {
-            return Err(ErrorCode::BadSignature);
+        let (Some(key), Some(verifier)) = (key, self.config.signatures) else {
+            return Err(HandshakeError::BadSignature);
         };
-        let message = SignedMessage {
-            separator: &domain_separator(frame),
-            covered,
-        };
-        if verifier.0.verify(&key, message, signature) {
-            Ok(())
-        } else {
-            Err(ErrorCode::BadSignature)
-        }
+        handshake::check_signature(block, frame, covered, &key, verifier.0)
     }
 }

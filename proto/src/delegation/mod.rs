@@ -7,6 +7,3 @@ mod shares;
 
 pub use path::{MAX_AGENT_LEN, MAX_DID_LEN, MAX_HOPS, PATH_FRAME, Path, PathError, PathRef};
 pub use shares::{Share, ShareError, Shares};
-
-/// What both ends advertise before a [`PathRef`] is sent.
-pub const CAPABILITY: &str = "x-aire-rs.delegation/0";

@@ -1,6 +1,6 @@
 //! The path of a delegated operation: `NumHops:varint, (did:string, agent:string)*`, the root
 //! first, the sender last. A vendor frame (0x81) on the operation's stream, before INVOKE, where
-//! both ends advertise [`CAPABILITY`](super::CAPABILITY).
+//! both ends advertise [`DELEGATION`](crate::capability::DELEGATION).
 
 use core::fmt;
 
