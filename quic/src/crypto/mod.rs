@@ -1,0 +1,1 @@
+//! Cryptography of packets: RFC 9001 over RustCrypto's primitives.
