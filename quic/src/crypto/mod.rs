@@ -1,6 +1,10 @@
 //! Cryptography of packets: RFC 9001 over RustCrypto's primitives.
 
 pub(crate) mod hkdf;
+mod keys;
+mod phases;
 mod secret;
 
+pub(crate) use keys::{Keys, Pair, SAMPLE_LEN, TAG_LEN, is_retry_authentic};
+pub(crate) use phases::{OneRtt, Read};
 pub(crate) use secret::{Secret, Seed};
