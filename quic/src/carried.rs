@@ -71,9 +71,7 @@ pub(crate) struct Carried {
 impl Carried {
     /// Whether another piece fits. Ask before writing its frame.
     pub(crate) fn has_room(&self) -> bool {
-        self.pieces
-            .iter()
-            .any(|piece| piece.kind == Kind::Nothing)
+        self.pieces.iter().any(|piece| piece.kind == Kind::Nothing)
     }
 
     /// Remembers `piece`; without room nothing happens.

@@ -47,7 +47,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn u24(&mut self) -> Option<u32> {
-        self.array().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
+        self.array()
+            .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     pub(crate) fn u32(&mut self) -> Option<u32> {
@@ -61,7 +62,9 @@ impl<'a> Reader<'a> {
             0 => self.u8().map(u64::from),
             1 => self.u16().map(|value| u64::from(value & 0x3fff)),
             2 => self.u32().map(|value| u64::from(value & 0x3fff_ffff)),
-            _ => self.array().map(|bytes| u64::from_be_bytes(bytes) & varint::MAX),
+            _ => self
+                .array()
+                .map(|bytes| u64::from_be_bytes(bytes) & varint::MAX),
         }
     }
 
@@ -215,7 +218,10 @@ mod tests {
     fn the_examples_of_rfc_9000_appendix_a_decode() {
         let long = [0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c];
         assert_eq!(Reader::new(&long).varint(), Some(151_288_809_941_952_652));
-        assert_eq!(Reader::new(&[0x9d, 0x7f, 0x3e, 0x7d]).varint(), Some(494_878_333));
+        assert_eq!(
+            Reader::new(&[0x9d, 0x7f, 0x3e, 0x7d]).varint(),
+            Some(494_878_333)
+        );
         assert_eq!(Reader::new(&[0x7b, 0xbd]).varint(), Some(15_293));
         assert_eq!(Reader::new(&[0x40, 0x25]).varint(), Some(37));
     }

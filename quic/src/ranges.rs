@@ -68,7 +68,9 @@ impl<const N: usize> RangeSet<N> {
         }
         // The ranges first..past overlap or touch the new one.
         let first = self.ranges.partition_point(|range| range.end < added.start);
-        let past = self.ranges.partition_point(|range| range.start <= added.end);
+        let past = self
+            .ranges
+            .partition_point(|range| range.start <= added.end);
         let Some(count) = past.checked_sub(first).filter(|&count| count > 0) else {
             return self.ranges.insert(first, added).map_err(|_| Full);
         };

@@ -11,7 +11,11 @@ impl StreamId {
     /// The stream with this number; `None` past 2^62 - 1.
     #[must_use]
     pub const fn new(id: u64) -> Option<Self> {
-        if id <= varint::MAX { Some(Self(id)) } else { None }
+        if id <= varint::MAX {
+            Some(Self(id))
+        } else {
+            None
+        }
     }
 
     /// The number.
