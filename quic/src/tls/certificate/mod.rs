@@ -61,6 +61,7 @@ pub(crate) fn check(
     let mut room = [&[][..]; MAX_CHAIN];
     let (leaf, above) = split(list, &mut room)?;
     let leaf = Certificate::parse(leaf)?;
+    let key = ServerKey::parse(leaf.key)?;
     match *trust {
         Trust::Pins(pins) => {
             let _ = (above, server_name, unix_time);
@@ -77,7 +78,7 @@ pub(crate) fn check(
             chain::check(&leaf, above, authorities, server_name, now)?;
         }
     }
-    ServerKey::parse(leaf.key)
+    Ok(key)
 }
 
 /// The first certificate and those behind it. No extension was offered for them (no OCSP, no SCT),
