@@ -254,7 +254,9 @@ def certificate(
     """`issuer` and `subject` are pairs of a common name and a key. The rest breaks rules."""
     algorithm = issuer[1].algorithm
     serial = serial or integer(int.from_bytes(seed(subject[0])[:8], "big"))
-    wrapped = der(0xA3, sequence(*extensions, list_tail), wrap_tail) if extensions is not None else b""
+    wrapped = (
+        der(0xA3, sequence(*extensions, list_tail), wrap_tail) if extensions is not None else b""
+    )
     signed = body(
         sequence(
             version,
@@ -296,7 +298,9 @@ def server(*extensions, by=ROOT, who=SERVER_ED, **rules):
 
 def good():
     yield "authority", authority(ROOT)
-    yield "authority-p256", authority(ROOT_P256, dates=utc("700101000000Z") + generalized("99991231235959Z"))
+    yield "authority-p256", authority(
+        ROOT_P256, dates=utc("700101000000Z") + generalized("99991231235959Z")
+    )
     yield "authority-rsa", authority(ROOT_RSA)
     yield "authority-expired", authority(ROOT, dates=FROM + utc("291231235959Z"))
     yield "authority-not-yet", authority(ROOT, dates=utc("300101000001Z") + UNTIL)
@@ -309,7 +313,9 @@ def good():
     pss = (ROOT_RSA[0], Rsa("authority", 2048, Rsa.PSS))
     yield "server-rsa-by-pss", server(by=pss, who=SERVER_RSA)
     yield "server-plain", certificate(ROOT, SERVER_ED, [NODE])
-    yield "server-generalized", server(dates=generalized("20260101000000Z") + generalized("20500101000000Z"))
+    yield "server-generalized", server(
+        dates=generalized("20260101000000Z") + generalized("20500101000000Z")
+    )
     yield "server-unknown-extension", server(NODE, extension("1.3.6.1.4.1.32473.1", b"anything"))
     yield "server-self-signed", authority(SERVER_ED, NODE)
     # Names.
@@ -350,8 +356,12 @@ def not_issuers():
     yield "between-other-key", authority((BETWEEN[0], P256("impostor")), by=ROOT)
     yield "between-wrong-signature", authority(BETWEEN, by=IMPOSTOR)
     only = sequence(der(0xA0, sequence(dns("node.example"))))
-    yield "between-name-constraints", authority(BETWEEN, extension("2.5.29.30", only, True), by=ROOT)
-    yield "between-name-constraints-not-critical", authority(BETWEEN, extension("2.5.29.30", only), by=ROOT)
+    yield "between-name-constraints", authority(
+        BETWEEN, extension("2.5.29.30", only, True), by=ROOT
+    )
+    yield "between-name-constraints-not-critical", authority(
+        BETWEEN, extension("2.5.29.30", only), by=ROOT
+    )
     policy = extension("2.5.29.36", sequence(der(0x80, b"\0")), True)
     yield "between-policy-constraints", authority(BETWEEN, policy, by=ROOT)
     negative = extension("2.5.29.19", sequence(TRUE, der(0x02, b"\xff")), True)
@@ -364,16 +374,21 @@ def not_servers():
     yield "server-no-extensions", certificate(ROOT, SERVER_ED, None)
     yield "server-no-signing", certificate(ROOT, SERVER_ED, [NODE, key_usage(KEY_ENCIPHERMENT)])
     yield "server-for-clients", certificate(ROOT, SERVER_ED, [NODE, purposes(CLIENT, ANY)])
-    yield "server-is-authority", authority(SERVER_ED, NODE, by=ROOT, usage=(DIGITAL_SIGNATURE, CERT_SIGN))
+    yield "server-is-authority", authority(
+        SERVER_ED, NODE, by=ROOT, usage=(DIGITAL_SIGNATURE, CERT_SIGN)
+    )
     yield "server-unknown-critical", server(NODE, extension("1.3.6.1.4.1.32473.1", b"", True))
     yield "server-impostor", server(by=IMPOSTOR)
     yield "server-p256-other-curve", server(
         info=sequence(
-            sequence(oid("1.2.840.10045.2.1"), oid("1.3.132.0.10")), bits(b"\x04" + bytes(range(64)))
+            sequence(oid("1.2.840.10045.2.1"), oid("1.3.132.0.10")),
+            bits(b"\x04" + bytes(range(64))),
         )
     )
     yield "server-rsa-1024", server(by=ROOT_RSA, who=("node", Rsa("small", 1024)))
-    yield "server-signed-by-sha1", server(inner=(sha1 := sequence(oid("1.2.840.10045.4.1"))), outer=sha1)
+    yield "server-signed-by-sha1", server(
+        inner=(sha1 := sequence(oid("1.2.840.10045.4.1"))), outer=sha1
+    )
 
 
 def malformed():
@@ -384,15 +399,23 @@ def malformed():
     yield "trailing-wrapper", server(wrap_tail=NULL)
     yield "trailing-list", server(list_tail=NULL)
     yield "trailing-dates", server(dates=FROM + UNTIL + NULL)
-    yield "trailing-extension", server(sequence(oid("2.5.29.17"), octets(sequence(dns("node.example"))), NULL))
+    yield "trailing-extension", server(
+        sequence(oid("2.5.29.17"), octets(sequence(dns("node.example"))), NULL)
+    )
     yield "trailing-names", server(extension("2.5.29.17", sequence(dns("node.example")) + NULL))
-    yield "trailing-usage", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 7) + NULL)])
-    yield "trailing-purposes", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.37", sequence(oid(SERVER)) + NULL)])
+    yield "trailing-usage", certificate(
+        ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 7) + NULL)]
+    )
+    yield "trailing-purposes", certificate(
+        ROOT, SERVER_ED, [NODE, extension("2.5.29.37", sequence(oid(SERVER)) + NULL)]
+    )
     yield "trailing-constraints", server(NODE, extension("2.5.29.19", sequence() + NULL))
     yield "trailing-key", server(info=sequence(Ed25519.algorithm, bits(bytes(32)), NULL))
     yield "trailing-key-bits", server(info=sequence(Ed25519.algorithm, bits(bytes(33))))
     yield "trailing-signature", server(signature=lambda value: value + b"\0")
-    yield "trailing-signature-p256", server(by=ROOT_P256, who=SERVER_P256, signature=lambda value: value + b"\0")
+    yield "trailing-signature-p256", server(
+        by=ROOT_P256, who=SERVER_P256, signature=lambda value: value + b"\0"
+    )
     yield "long-length-outer", longer(server())
     yield "long-length-body", server(body=longer)
     yield "long-length-serial", server(serial=longer(integer(5)))
@@ -408,22 +431,38 @@ def malformed():
     yield "serial-negative", server(serial=der(0x02, b"\x85"))
     yield "serial-empty", server(serial=der(0x02))
     yield "algorithms-differ", server(inner=P256.algorithm)
-    yield "algorithm-with-null", server(inner=(odd := sequence(oid("1.3.101.112"), NULL)), outer=odd)
+    yield "algorithm-with-null", server(
+        inner=(odd := sequence(oid("1.3.101.112"), NULL)), outer=odd
+    )
     yield "unique-identifier", server(unique=der(0x81, b"\0\x01"))
     yield "no-extension", certificate(ROOT, SERVER_ED, [])
     yield "twice", server(NODE, names(dns("other.example")))
-    yield "critical-false", server(sequence(oid("2.5.29.17"), FALSE, octets(sequence(dns("node.example")))))
-    yield "critical-one", server(sequence(oid("2.5.29.17"), der(0x01, b"\x01"), octets(sequence(dns("node.example")))))
+    yield "critical-false", server(
+        sequence(oid("2.5.29.17"), FALSE, octets(sequence(dns("node.example"))))
+    )
+    yield "critical-one", server(
+        sequence(oid("2.5.29.17"), der(0x01, b"\x01"), octets(sequence(dns("node.example"))))
+    )
     yield "names-empty", server(names())
-    yield "names-cut", server(extension("2.5.29.17", sequence(dns("node.example"), b"\x82\x05node")))
+    yield "names-cut", server(
+        extension("2.5.29.17", sequence(dns("node.example"), b"\x82\x05node"))
+    )
     yield "names-unknown-kind", server(names(dns("node.example"), der(0x89, b"x")))
     yield "names-high-tag", server(names(dns("node.example"), b"\x9f\x20\x01x"))
     yield "constraints-false", server(NODE, extension("2.5.29.19", sequence(FALSE)))
-    yield "constraints-padded", server(NODE, extension("2.5.29.19", sequence(TRUE, der(0x02, b"\0\x01"))))
+    yield "constraints-padded", server(
+        NODE, extension("2.5.29.19", sequence(TRUE, der(0x02, b"\0\x01")))
+    )
     yield "usage-empty", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b""))])
-    yield "usage-unused-bit-set", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x81", 7))])
-    yield "usage-trailing-zero", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 0))])
-    yield "usage-nine-unused", certificate(ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 9))])
+    yield "usage-unused-bit-set", certificate(
+        ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x81", 7))]
+    )
+    yield "usage-trailing-zero", certificate(
+        ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 0))]
+    )
+    yield "usage-nine-unused", certificate(
+        ROOT, SERVER_ED, [NODE, extension("2.5.29.15", bits(b"\x80", 9))]
+    )
     yield "purposes-empty", certificate(ROOT, SERVER_ED, [NODE, purposes()])
     yield "signature-with-unused-bits", server(sealed=lambda value: bits(value, 1))
     yield "signature-short", server(signature=lambda value: value[:-1])

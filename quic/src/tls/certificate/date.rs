@@ -65,7 +65,7 @@ fn seconds(date: Element<'_>) -> Option<u64> {
 /// Days since 1970 of a date that exists, from that year to 9999.
 fn day_of(year: u32, month: u32, day: u32) -> Option<u32> {
     let years = year.checked_sub(1970)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let index = usize::try_from(month).ok()?.checked_sub(1)?;
     let &(before, length) = MONTHS.get(index)?;
     let length = u32::from(length).wrapping_add(u32::from(leap && month == 2));

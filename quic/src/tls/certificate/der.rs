@@ -3,6 +3,7 @@
 
 use crate::coding::Reader;
 
+#[cfg(feature = "authority")]
 pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;

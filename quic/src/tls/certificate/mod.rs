@@ -3,6 +3,10 @@
 //!
 //! Certificates are read strictly: X.509 v3 in DER, nothing left over. What is not understood and
 //! matters is refused.
+//!
+//! rustls-webpki would be the usual choice. Above the cryptography it takes 25.0 KiB of flash on
+//! thumbv7m (opt-level "s", LTO) and 1.8 KiB of stack; this takes 8.4 KiB and 0.6 KiB, pins
+//! included, of the 96 KiB that the crate may take. It is the tests' second opinion instead.
 
 #[cfg(feature = "authority")]
 mod chain;

@@ -28,6 +28,7 @@ use crate::error::Error;
 const ED25519: u16 = 0x0807;
 #[cfg(feature = "p256")]
 const ECDSA: u16 = 0x0403;
+#[cfg(feature = "rsa")]
 const RSA_PSS: u16 = 0x0804;
 
 fn file(path: &str) -> Vec<u8> {
@@ -230,10 +231,24 @@ fn a_certificate_verify_by_rsa_pss_is_verified_and_pkcs1_is_not() {
     assert_eq!(error.code.alert(), Some(51));
 }
 
+#[cfg(feature = "rsa")]
+#[test]
+fn an_rsa_key_with_a_flipped_bit_verifies_nothing_and_panics_nowhere() {
+    let certificate = good("server-rsa");
+    let info = super::Certificate::parse(&certificate).unwrap().key;
+    let (message, signature) = (file("verify.message"), file("verify-rsa-pss.signature"));
+    for bit in (0..info.len() * 8).step_by(5) {
+        let mut info = info.to_vec();
+        info[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(key) = ServerKey::parse(&info) {
+            assert!(key.verify(RSA_PSS, &message, &signature).is_err());
+        }
+    }
+}
+
 #[cfg(not(feature = "rsa"))]
 #[test]
 fn an_rsa_key_is_not_supported_without_the_feature() {
-    let _ = RSA_PSS;
     assert_eq!(alert(key("server-rsa")), Some(43));
 }
 
