@@ -1,3 +1,24 @@
-//! The handshake: TLS 1.3 as a client (RFC 8446, RFC 9001).
+//! The handshake: TLS 1.3 as a client (RFC 8446), as QUIC carries it (RFC 9001 §4 and §8).
+//!
+//! [`Client`] is fed whole handshake messages and says what each led to. It asks for the
+//! configuration each time, so that memory holds it once. Not spoken: TLS 1.2, 0-RTT, client
+//! certificates (a server that asks for one is given none), KeyUpdate (QUIC has its own), renewed
+//! authentication, and anything but SHA-256.
 
 mod certificate;
+mod client;
+mod client_hello;
+mod codes;
+mod exchange;
+mod extensions;
+mod schedule;
+mod server_hello;
+mod server_messages;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+pub(crate) use client::{Client, Level, Progress};
+pub(crate) use ticket::TICKET_MAX;
