@@ -16,8 +16,8 @@ mod model;
 mod tests;
 
 pub(crate) use ack::Ack;
-pub(crate) use received::{ACK_DELAY_EXPONENT, MAX_ACK_DELAY, Received};
-pub(crate) use sent::{MAX_SENT, Sent};
+pub(crate) use received::Received;
+pub(crate) use sent::Sent;
 
 use congestion::NewReno;
 use rtt::Rtt;

@@ -13,6 +13,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::congestion::{INITIAL_WINDOW, MINIMUM_WINDOW};
+use super::sent::MAX_SENT;
 use super::tests::{Reports, acknowledge, note, packet};
 use super::*;
 use crate::coding::Reader;
@@ -205,10 +206,11 @@ impl Model {
             self.reports.push((space, Fate::Acked, number));
             news = true;
         }
-        if let Some((number, time, true)) = newest {
-            if number == largest && ack_eliciting {
-                self.sample(space, now - time, delay, now);
-            }
+        if let Some((number, time, true)) = newest
+            && number == largest
+            && ack_eliciting
+        {
+            self.sample(space, now - time, delay, now);
         }
         self.detect_lost(space, now);
         if news {

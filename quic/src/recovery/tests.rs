@@ -7,6 +7,7 @@
 use std::vec::Vec;
 
 use super::congestion::{INITIAL_WINDOW, MAX_DATAGRAM, MINIMUM_WINDOW};
+use super::sent::MAX_SENT;
 use super::*;
 use crate::carried::{Kind, Piece};
 use crate::coding::{Reader, Writer};
