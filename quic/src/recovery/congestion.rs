@@ -220,12 +220,18 @@ mod tests {
         acknowledge(&mut reno, 10, at(0));
         reno.collapse();
         assert_eq!(reno.window(), MINIMUM_WINDOW);
-        for (millis, window) in [(2, 4), (3, 5), (4, 6)] {
+        // Even what is sent in the same instant is behind the collapse. Doubled to 4, then 1 up to
+        // the threshold of 5; the other 3 count towards the next, and so do 3 of the next 8.
+        for (millis, window) in [(1, 4), (2, 5), (3, 6)] {
             let packets = fill(&mut reno, at(millis));
             acknowledge(&mut reno, packets, at(millis));
-            // Doubled to 4, then 1 up to the threshold of 5; the other 3 count towards the next.
             assert_eq!(reno.window(), window * MAX_DATAGRAM);
         }
+        fill(&mut reno, at(4));
+        acknowledge(&mut reno, 2, at(4));
+        assert_eq!(reno.window(), 6 * MAX_DATAGRAM);
+        acknowledge(&mut reno, 1, at(4));
+        assert_eq!(reno.window(), 7 * MAX_DATAGRAM);
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl Space {
 }
 
 /// Hears what became of a packet: its space, its fate, what it carried. A packet is reported as
-/// lost once at most, and as acknowledged once at most. The latter may follow the former, when a
-/// packet came through that was taken for lost too early for a probe's sake; nothing follows it.
+/// lost once at most, and as acknowledged once at most. The latter may follow the former, for a probe
+/// repeats what may have arrived; nothing follows the latter.
 pub(crate) type Report<'r> = dyn FnMut(Space, Fate, &Carried) + 'r;
 
 /// What an ACK frame told that was not known before.

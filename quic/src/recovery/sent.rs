@@ -21,7 +21,8 @@ pub(crate) struct Sent {
     pub(crate) size: u16,
     /// It has a frame other than ACK, PADDING and CONNECTION_CLOSE.
     pub(crate) ack_eliciting: bool,
-    /// It is ack-eliciting or has PADDING. Nothing else is remembered.
+    /// It is ack-eliciting or has PADDING. Nothing else is remembered: the fate of an ACK that
+    /// travels alone is never reported.
     pub(crate) in_flight: bool,
     /// What it carried.
     pub(crate) carried: Carried,
@@ -224,6 +225,18 @@ mod tests {
         let marked: Vec<_> = table.iter().filter(|entry| entry.is_acked()).collect();
         assert!(marked.iter().all(|entry| entry.space == Space::Application));
         assert!(marked.iter().map(|entry| entry.number(8)).eq([2, 3, 6]));
+    }
+
+    #[test]
+    fn ranges_about_packets_that_are_gone_are_passed_over() {
+        let mut table = Table::new();
+        table.push(Space::Application, &packet(0, true));
+        table.push(Space::Application, &packet(8, true));
+        // 8, 6, 4, 2 and 0.
+        let bytes = [8, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let ack = Ack::parse(&mut Reader::new(&bytes), false).unwrap();
+        table.mark_acked(Space::Application, 9, &ack);
+        assert!(table.iter().all(Entry::is_acked));
     }
 
     #[test]

@@ -337,8 +337,7 @@ fn the_delay_is_scaled_by_the_peer_s_exponent_and_never_overflows() {
     bench.send(Application, 0);
     bench.ack(Application, &[0], 100);
     bench.send(Application, 100);
-    let (_, now) = (bench.recovery.rtt(), at(280));
-    acknowledge(&mut bench.recovery, Application, &[1], 40, now).unwrap();
+    acknowledge(&mut bench.recovery, Application, &[1], 40, at(280)).unwrap();
     assert_eq!(
         bench.recovery.rtt().get(),
         (7 * 100_000 + 180_000 - 40_960) / 8
@@ -429,7 +428,6 @@ fn persistent_congestion(acknowledged: &[u64]) -> (Reports, u32) {
     bench.send(Application, 1000);
     bench.ack(Application, &[1], 1100);
     for second in [2, 3, 4, 5, 6, 8, 12] {
-        // Probes: no timer is run here, so the window has to be wide enough.
         bench.send(Application, second * 1000);
     }
     let reports = bench.ack(Application, acknowledged, 12_200);
@@ -445,6 +443,18 @@ fn losing_all_for_three_probe_timeouts_is_persistent_congestion() {
         .collect();
     assert_eq!(reports, wanted);
     assert_eq!(window, MINIMUM_WINDOW);
+}
+
+#[test]
+fn after_persistent_congestion_the_shortest_round_trip_is_measured_anew() {
+    let mut bench = Bench::confirmed();
+    for second in [1, 2, 3, 4] {
+        bench.send(Application, second * 1000);
+    }
+    assert_eq!(bench.recovery.rtt.min(), 100_000);
+    bench.ack(Application, &[4], 4150);
+    assert_eq!(bench.recovery.window(), MINIMUM_WINDOW);
+    assert_eq!(bench.recovery.rtt.min(), 150_000);
 }
 
 #[test]
