@@ -14,6 +14,8 @@ mod ring;
 mod send;
 mod spans;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use incoming::Taken;
 pub(crate) use table::{Limits, MAX_STREAMS, Slot, Streams};

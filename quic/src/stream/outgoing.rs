@@ -113,7 +113,7 @@ impl Streams<'_> {
     ) -> bool {
         let mut written = false;
         for index in (first..self.slots.len()).chain(0..first) {
-            if carried.has_room() && self.write_data(data, index, out, carried) {
+            if carried.has_room() && self.write_data(data, index, out, carried).is_some() {
                 if self.turn == first {
                     let next = index.saturating_add(1);
                     self.turn = if next < self.slots.len() { next } else { 0 };
@@ -124,17 +124,8 @@ impl Streams<'_> {
         written
     }
 
+    /// Writes one frame with data of the stream in slot `index`; `None` when there was none to write.
     fn write_data(
-        &mut self,
-        data: Data,
-        index: usize,
-        out: &mut Writer<'_>,
-        carried: &mut Carried,
-    ) -> bool {
-        self.try_write_data(data, index, out, carried).is_some()
-    }
-
-    fn try_write_data(
         &mut self,
         data: Data,
         index: usize,
