@@ -19,5 +19,5 @@ mod varint;
 
 pub use config::{Config, Group, Suite, Trust};
 pub use error::{Code, Error};
-pub use stream::StreamId;
+pub use stream::{OpenError, Peek, StreamId};
 pub use time::{Instant, Micros};
