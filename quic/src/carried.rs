@@ -12,12 +12,6 @@ impl Flags {
     pub(crate) const MAX_DATA: Self = Self(1);
     /// MAX_STREAMS for bidirectional streams.
     pub(crate) const MAX_STREAMS: Self = Self(1 << 1);
-    /// NEW_CONNECTION_ID.
-    pub(crate) const NEW_CONNECTION_ID: Self = Self(1 << 2);
-    /// RETIRE_CONNECTION_ID.
-    pub(crate) const RETIRE_CONNECTION_ID: Self = Self(1 << 3);
-    /// PATH_CHALLENGE.
-    pub(crate) const PATH_CHALLENGE: Self = Self(1 << 4);
 
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -46,6 +40,10 @@ pub(crate) enum Kind {
     Stop,
     /// MAX_STREAM_DATA.
     MaxStreamData,
+    /// NEW_CONNECTION_ID; `offset` is its number.
+    NewId,
+    /// RETIRE_CONNECTION_ID; `offset` is its number.
+    RetireId,
 }
 
 /// One frame about a stream or of the handshake. A device moves less than 4 GiB within any window,

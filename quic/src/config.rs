@@ -36,7 +36,8 @@ pub enum Group {
     P256,
 }
 
-/// What a connection is made with. What it borrows lives as long as the connection.
+/// What a connection is made with. What it borrows lives as long as the connection. Begin with
+/// [`Config::new`], and change what is to be otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'a> {
     /// The application protocol (RFC 7301); the server must choose it.
@@ -53,8 +54,6 @@ pub struct Config<'a> {
     /// Groups, best first. A share of the first is sent at once; another costs a round trip more
     /// (HelloRetryRequest).
     pub groups: &'a [Group],
-    /// A ticket of an earlier connection to the same server: its handshake needs no certificate.
-    pub ticket: Option<&'a [u8]>,
     /// How many of the storage's streams are for streams that the server opens.
     pub peer_streams: u8,
     /// Without a packet for so long, the connection is over (RFC 9000 §10.1). The server's own
@@ -64,6 +63,8 @@ pub struct Config<'a> {
     pub handshake_timeout: Micros,
     /// The largest datagram that the caller can receive: at least 1200 bytes of UDP payload.
     pub max_datagram: u16,
+    /// The ticket that the connection offers: it is the connection that keeps it.
+    pub(crate) ticket: Option<&'a [u8]>,
 }
 
 impl<'a> Config<'a> {
@@ -92,11 +93,11 @@ impl<'a> Config<'a> {
             unix_time: None,
             suites: Self::SUITES,
             groups: Self::GROUPS,
-            ticket: None,
             peer_streams: 1,
             idle_timeout: Micros::from_secs(30),
             handshake_timeout: Micros::from_secs(10),
             max_datagram: 1472,
+            ticket: None,
         }
     }
 }

@@ -6,5 +6,5 @@ mod phases;
 mod secret;
 
 pub(crate) use keys::{Keys, Pair, SAMPLE_LEN, TAG_LEN, is_retry_authentic};
-pub(crate) use phases::{OneRtt, Read};
+pub(crate) use phases::OneRtt;
 pub(crate) use secret::{Secret, Seed};

@@ -18,7 +18,7 @@ mod table;
 mod tests;
 
 pub(crate) use incoming::Taken;
-pub(crate) use table::{Limits, MAX_STREAMS, Slot, Streams};
+pub(crate) use table::{Limits, Slot, Streams};
 
 use crate::varint;
 

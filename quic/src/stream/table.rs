@@ -183,6 +183,26 @@ impl<'m> Streams<'m> {
         }
     }
 
+    /// All the memory for what comes and what leaves, for as long as no stream is open.
+    pub(crate) const fn memory_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        (self.rx, self.tx)
+    }
+
+    /// Forgets all streams, and begins anew in the same memory.
+    pub(crate) fn restart(&mut self, peer_streams: u8) {
+        *self = Self::new(
+            core::mem::take(&mut self.slots),
+            core::mem::take(&mut self.rx),
+            core::mem::take(&mut self.tx),
+            peer_streams,
+        );
+    }
+
+    /// How many there can be.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Takes over the peer's transport parameters.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.outbound.raise(limits.max_data);

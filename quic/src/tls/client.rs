@@ -59,7 +59,8 @@ pub(crate) struct Client {
     transcript: Transcript,
     /// Chosen by the server's first message.
     suite: Option<Suite>,
-    resumed: bool,
+    /// When the server last proved itself by its certificate, where it took a ticket of ours.
+    proven: Option<u64>,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -128,7 +129,7 @@ impl Client {
             }),
             transcript: Transcript::new(),
             suite: None,
-            resumed: false,
+            proven: None,
         }
     }
 
@@ -196,6 +197,7 @@ impl Client {
         if !reader.is_empty() {
             return Err(malformed());
         }
+        let resumed = self.is_resumed();
         match (&mut self.state, level, kind) {
             (State::Hello(_), Level::Initial, message::SERVER_HELLO) => {
                 self.server_hello(message, body, context)
@@ -207,7 +209,7 @@ impl Client {
                 Ok(progress)
             }
             (State::Flight(flight), Level::Handshake, _) => {
-                let progress = flight.read(&self.transcript, kind, body, context, self.resumed)?;
+                let progress = flight.read(&self.transcript, kind, body, context, resumed)?;
                 self.transcript.add(message);
                 Ok(progress)
             }
@@ -218,7 +220,7 @@ impl Client {
                     &ticket,
                     suite,
                     &established.resumption,
-                    self.resumed,
+                    self.proven,
                     context.config,
                     context.out,
                 );
@@ -324,13 +326,13 @@ impl Client {
         }
         let psk = match psk {
             None => None,
-            Some(0) => Some(Offer::of(context.config).ok_or(unsolicited())?.psk),
+            Some(0) => Some(Offer::of(context.config).ok_or(unsolicited())?),
             Some(_) => return Err(illegal("the server chose a key that was not offered")),
         };
         let shared = greeting.keys.agree(sent, public)?;
         self.transcript.add(message);
         let hash = self.transcript.hash();
-        let early = schedule::early(psk.as_ref().unwrap_or(&Secret::ZERO));
+        let early = schedule::early(psk.as_ref().map_or(&Secret::ZERO, |offer| &offer.psk));
         let handshake = schedule::handshake(&early, &shared);
         let flight = Flight {
             client: hkdf::derive(&handshake, b"c hs traffic", &hash),
@@ -344,7 +346,7 @@ impl Client {
             client: flight.client.clone(),
             server: flight.server.clone(),
         };
-        self.resumed = psk.is_some();
+        self.proven = psk.map(|offer| offer.authenticated);
         self.state = State::Flight(flight);
         Ok(progress)
     }
@@ -362,7 +364,7 @@ impl Client {
 
     /// Whether the server took the ticket that it was offered.
     pub(crate) const fn is_resumed(&self) -> bool {
-        self.resumed
+        self.proven.is_some()
     }
 
     /// The suite that the server chose, once it has.

@@ -82,17 +82,18 @@ impl<'a> Offer<'a> {
 }
 
 /// Writes `ticket` in the form that is kept. `false`, with nothing written, when it is not worth
-/// keeping: it is dead already, too large, or nobody knows the time.
+/// keeping: it is dead already, too large, or nobody knows the time. `proven` says when the server
+/// last proved itself by its certificate, where it did not do so on this connection.
 pub(super) fn keep(
     ticket: &NewTicket<'_>,
     suite: Suite,
     resumption: &Secret,
-    resumed: bool,
+    proven: Option<u64>,
     config: &Config<'_>,
     out: &mut Writer<'_>,
 ) -> bool {
     let start = out.len();
-    let written = write(ticket, suite, resumption, resumed, config, out);
+    let written = write(ticket, suite, resumption, proven, config, out);
     let kept = written.is_some() && out.len().saturating_sub(start) <= TICKET_MAX;
     if !kept {
         out.truncate(start);
@@ -104,21 +105,16 @@ fn write(
     ticket: &NewTicket<'_>,
     suite: Suite,
     resumption: &Secret,
-    resumed: bool,
+    proven: Option<u64>,
     config: &Config<'_>,
     out: &mut Writer<'_>,
 ) -> Option<()> {
     let now = config.unix_time.filter(|_| ticket.lifetime > 0)?;
-    let authenticated = if resumed {
-        Offer::of(config)?.authenticated
-    } else {
-        now
-    };
     let start = out.len();
     out.u8(VERSION)?;
     out.u16(codes::suite(suite))?;
     out.bytes(&now.to_be_bytes())?;
-    out.bytes(&authenticated.to_be_bytes())?;
+    out.bytes(&proven.unwrap_or(now).to_be_bytes())?;
     out.u32(ticket.lifetime)?;
     out.u32(ticket.age_add)?;
     out.bytes(schedule::ticket_psk(resumption, ticket.nonce).bytes())?;

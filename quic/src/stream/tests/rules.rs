@@ -4,6 +4,7 @@ use super::*;
 use crate::Code;
 use crate::carried::{Carried, Flags, Kind};
 use crate::coding::Writer;
+use crate::stream::table::MAX_STREAMS;
 use std::vec::Vec;
 
 const LIMITS: Limits = Limits {

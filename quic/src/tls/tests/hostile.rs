@@ -1,7 +1,6 @@
 //! What a server must not do: each broken rule ends the handshake, with the alert that is due.
 
 use std::vec;
-use std::vec::Vec;
 
 use super::super::codes::{extension, message};
 use super::super::support::*;

@@ -1,0 +1,268 @@
+//! The handshake's bytes on their way into TLS, and what comes of them (RFC 9001 §4).
+
+use super::crypto_stream::Taken;
+use super::{Connection, State};
+use crate::coding::Writer;
+use crate::config::{Config, Suite};
+use crate::crypto::{OneRtt, Pair, Secret};
+use crate::error::{Code, Error};
+use crate::packet::ConnectionId;
+use crate::parameters::{OURS_MAX, Ours, Theirs};
+use crate::recovery::Space;
+use crate::stream::Limits;
+use crate::time::Instant;
+use crate::tls::{Level, Progress};
+
+/// What TLS came to, without the borrow of its message.
+enum Step {
+    More,
+    Retry(usize),
+    HandshakeKeys(Suite, Secret, Secret),
+    Parameters(Theirs),
+    Done(Secret, Secret, usize),
+    Ticket(usize),
+}
+
+impl Connection<'_> {
+    /// Writes the first message, before anything is sent.
+    ///
+    /// `None`: there is no room for it.
+    pub(super) fn begin_handshake(&mut self) -> Option<()> {
+        let mut parameters = [0; OURS_MAX];
+        let parameters = self.our_parameters(&mut parameters)?;
+        let config = Config {
+            ticket: self.ticket.get(..self.ticket_len),
+            ..self.config
+        };
+        let (_, memory) = self.streams.memory_mut();
+        let mut out = Writer::new(memory);
+        self.tls.start(&config, parameters, &mut out).ok()?;
+        let len = out.len();
+        self.outgoing.next_flight(len);
+        Some(())
+    }
+
+    fn our_parameters<'a>(&self, room: &'a mut [u8; OURS_MAX]) -> Option<&'a [u8]> {
+        let ours = Ours {
+            idle_timeout: self.config.idle_timeout,
+            max_datagram: self.config.max_datagram,
+            max_data: self.streams.max_data(),
+            max_stream_data: self.streams.window(),
+            max_streams_bidi: self.streams.peer_streams(),
+            active_connection_id_limit: crate::cid::LIMIT as u64,
+            initial_source: &self.first_local_id,
+        };
+        let mut writer = Writer::new(room);
+        ours.write(&mut writer)?;
+        let len = writer.len();
+        room.get(..len)
+    }
+
+    /// Takes a CRYPTO frame. `false`: it was not taken, and the packet is not to be acknowledged.
+    pub(super) fn on_crypto(
+        &mut self,
+        space: Space,
+        offset: u64,
+        data: &[u8],
+        now: Instant,
+    ) -> Result<bool, Error> {
+        if space != self.level_space() {
+            // Repeated bytes of a level that is done. None can come of a level ahead.
+            return Ok(true);
+        }
+        if self.tickets_ignored {
+            return Ok(true);
+        }
+        let (mut offset, mut data) = (offset, data);
+        loop {
+            let taken = self.take_crypto(offset, data);
+            let progressed = self.read_messages(now)?;
+            match taken {
+                Taken::All => return Ok(true),
+                Taken::Nothing => return Ok(false),
+                // The level may have changed: what is left then belongs to no message.
+                Taken::Part(count) if progressed && space == self.level_space() => {
+                    offset = offset.saturating_add(count as u64);
+                    data = data.get(count..).unwrap_or_default();
+                }
+                Taken::Part(_) if space == Space::Application => {
+                    // More tickets than there is room for: they are a convenience only.
+                    self.tickets_ignored = true;
+                    return Ok(true);
+                }
+                Taken::Part(_) => {
+                    return Err(Error::new(
+                        Code::CRYPTO_BUFFER_EXCEEDED,
+                        "more handshake bytes than there is room for",
+                    ));
+                }
+            }
+        }
+    }
+
+    pub(super) const fn level_space(&self) -> Space {
+        match self.level {
+            Level::Initial => Space::Initial,
+            Level::Handshake => Space::Handshake,
+            Level::Application => Space::Application,
+        }
+    }
+
+    fn take_crypto(&mut self, offset: u64, data: &[u8]) -> Taken {
+        match self.level {
+            Level::Application => self.incoming.take(&mut self.late_crypto, offset, data),
+            _ => {
+                let (memory, _) = self.streams.memory_mut();
+                self.incoming.take(memory, offset, data)
+            }
+        }
+    }
+
+    /// Reads all messages that are whole. Returns whether there was one.
+    fn read_messages(&mut self, now: Instant) -> Result<bool, Error> {
+        let mut parameters = [0; OURS_MAX];
+        let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
+        let mut any = false;
+        while let Some((step, len)) = self.read_message(parameters)? {
+            any = true;
+            match self.level {
+                Level::Application => self.incoming.consume(&mut self.late_crypto, len),
+                _ => {
+                    let (memory, _) = self.streams.memory_mut();
+                    self.incoming.consume(memory, len);
+                }
+            }
+            self.take_step(step, now)?;
+        }
+        Ok(any)
+    }
+
+    fn read_message(&mut self, parameters: &[u8]) -> Result<Option<(Step, usize)>, Error> {
+        let level = self.level;
+        let mut config = self.config;
+        let (rx, tx) = self.streams.memory_mut();
+        // What answers an Initial message is a ClientHello; the other answers are short, and must
+        // outlive the moment when the memory becomes the streams'.
+        let (memory, answer): (&[u8], &mut [u8]) = match level {
+            Level::Initial => {
+                config.ticket = self.ticket.get(..self.ticket_len);
+                (rx, tx)
+            }
+            Level::Handshake => (rx, &mut self.flight),
+            Level::Application => (&self.late_crypto, &mut self.ticket),
+        };
+        let Some(message) = self.incoming.message(memory)? else {
+            return Ok(None);
+        };
+        let mut out = Writer::new(answer);
+        let step = match self
+            .tls
+            .read(level, message, &config, parameters, &mut out)?
+        {
+            Progress::More => Step::More,
+            Progress::Retry => Step::Retry(out.len()),
+            Progress::HandshakeKeys {
+                suite,
+                client,
+                server,
+            } => Step::HandshakeKeys(suite, client, server),
+            Progress::Parameters(bytes) => Step::Parameters(Theirs::read(bytes)?),
+            Progress::Done { client, server } => Step::Done(client, server, out.len()),
+            Progress::Ticket => Step::Ticket(out.len()),
+        };
+        Ok(Some((step, message.len())))
+    }
+
+    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), Error> {
+        match step {
+            Step::More => {}
+            Step::Retry(len) => self.outgoing.next_flight(len),
+            Step::HandshakeKeys(suite, client, server) => {
+                self.handshake = Some(Pair::new(suite, &client, &server));
+                self.next_level(Level::Handshake)?;
+                self.recovery.set_handshake_keys();
+            }
+            Step::Parameters(theirs) => self.judge_parameters(&theirs)?,
+            Step::Done(client, server, len) => {
+                self.next_level(Level::Application)?;
+                self.outgoing.next_flight(len);
+                self.application = self
+                    .tls
+                    .suite()
+                    .map(|suite| OneRtt::new(suite, client, &server));
+                self.connected(now);
+            }
+            Step::Ticket(len) => {
+                self.ticket_len = len;
+                self.news.ticket = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next encryption level: nothing may be left of the one before.
+    fn next_level(&mut self, level: Level) -> Result<(), Error> {
+        if !self.incoming.is_empty() {
+            return Err(Error::tls(
+                10,
+                "handshake bytes go on behind the last message of their level",
+            ));
+        }
+        self.incoming.restart();
+        self.outgoing.discard();
+        self.level = level;
+        Ok(())
+    }
+
+    /// Checks that the parameters belong to this very handshake (RFC 9000 §7.3), and keeps what
+    /// they say.
+    fn judge_parameters(&mut self, theirs: &Theirs) -> Result<(), Error> {
+        let wrong = |reason| Err(Error::new(Code::TRANSPORT_PARAMETER_ERROR, reason));
+        if theirs.original_destination != Some(self.original_destination)
+            || theirs.initial_source != ConnectionId::new(self.remote_ids.active())
+            || theirs.retry_source != self.retry_source
+        {
+            return wrong("the connection ids of the handshake were changed on the way");
+        }
+        if let Some(token) = theirs.reset_token {
+            self.remote_ids.set_reset_token(token);
+        }
+        self.peer_idle_timeout = theirs.idle_timeout;
+        self.may_migrate = theirs.may_migrate;
+        self.recovery
+            .set_peer_ack(theirs.max_ack_delay, theirs.ack_delay_exponent);
+        self.local_ids.set_limit(theirs.active_connection_id_limit);
+        self.streams.set_limits(Limits {
+            max_data: theirs.max_data,
+            max_stream_data_bidi_local: theirs.max_stream_data_bidi_remote,
+            max_stream_data_bidi_remote: theirs.max_stream_data_bidi_local,
+            max_streams_bidi: theirs.max_streams_bidi,
+        });
+        Ok(())
+    }
+
+    fn connected(&mut self, now: Instant) {
+        self.state = State::Connected;
+        self.news.connected = true;
+        self.issue_ids();
+        self.restart_idle_timer(now);
+    }
+
+    /// Fills up the connection ids that the server may use.
+    pub(super) fn issue_ids(&mut self) {
+        let seed = &self.seed;
+        self.local_ids
+            .fill(|number| super::local_id(seed, number as u32));
+    }
+
+    /// The server has our last message, so the handshake keys go (RFC 9001 §4.1.2, §4.9.2).
+    pub(super) fn confirm(&mut self, now: Instant) {
+        if !self.confirmed {
+            self.confirmed = true;
+            self.outgoing.discard();
+            self.handshake = None;
+            self.recovery.discard(Space::Handshake, now);
+            self.recovery.set_confirmed();
+        }
+    }
+}
