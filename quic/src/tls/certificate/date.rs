@@ -22,7 +22,7 @@ const MONTHS: [(u16, u8); 12] = [
     (334, 31),
 ];
 
-/// The first and the last second of a Validity, in seconds since 1970; what lies before is 1970.
+/// The first and the last second of a Validity, in seconds since 1970. Nothing was signed before.
 pub(super) fn validity(mut dates: Der<'_>) -> Option<(u64, u64)> {
     let first = seconds(dates.element()?)?;
     let last = seconds(dates.element()?)?;
@@ -55,9 +55,6 @@ fn seconds(date: Element<'_>) -> Option<u64> {
         .wrapping_mul(3600)
         .wrapping_add(minute.wrapping_mul(60))
         .wrapping_add(second);
-    if year < 1970 {
-        return Some(0);
-    }
     Some(
         u64::from(day)
             .wrapping_mul(SECONDS_A_DAY)
@@ -67,7 +64,8 @@ fn seconds(date: Element<'_>) -> Option<u64> {
 
 /// Days since 1970 of a date that exists, from that year to 9999.
 fn day_of(year: u32, month: u32, day: u32) -> Option<u32> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let years = year.checked_sub(1970)?;
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let index = usize::try_from(month).ok()?.checked_sub(1)?;
     let &(before, length) = MONTHS.get(index)?;
     let length = u32::from(length).wrapping_add(u32::from(leap && month == 2));
@@ -78,7 +76,7 @@ fn day_of(year: u32, month: u32, day: u32) -> Option<u32> {
         .wrapping_sub(year.wrapping_sub(1901) / 100)
         .wrapping_add(year.wrapping_sub(1601) / 400);
     Some(
-        year.wrapping_sub(1970)
+        years
             .wrapping_mul(365)
             .wrapping_add(leap_days)
             .wrapping_add(u32::from(before))
@@ -97,4 +95,72 @@ fn pair(text: &mut Reader<'_>) -> Option<u32> {
     let tens = u32::from(tens.wrapping_sub(b'0'));
     let ones = u32::from(ones.wrapping_sub(b'0'));
     Some(tens.wrapping_mul(10).wrapping_add(ones))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(tag: u8, text: &str) -> Option<u64> {
+        seconds(Element {
+            tag,
+            content: text.as_bytes(),
+            whole: &[],
+        })
+    }
+
+    #[test]
+    fn dates_are_seconds_since_1970() {
+        for (text, expected) in [
+            ("19700101000000Z", 0),
+            ("19700228235959Z", 5_097_599),
+            ("19720229000000Z", 68_169_600),
+            ("19991231235959Z", 946_684_799),
+            ("20000229120000Z", 951_825_600),
+            ("20000301000000Z", 951_868_800),
+            ("20380119031408Z", 1 << 31),
+            ("21000301000000Z", 4_107_542_400),
+            ("99991231235959Z", 253_402_300_799),
+        ] {
+            assert_eq!(read(GENERALIZED_TIME, text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_digits_of_a_year_are_from_1950_to_2049() {
+        let utc = |text| read(UTC_TIME, text);
+        assert_eq!(
+            utc("491231235959Z"),
+            read(GENERALIZED_TIME, "20491231235959Z")
+        );
+        assert_eq!(utc("700101000001Z"), Some(1));
+        assert_eq!(utc("500101000000Z"), None);
+        assert_eq!(utc("691231235959Z"), None);
+    }
+
+    #[test]
+    fn a_century_is_leap_once_in_four() {
+        let exists = |text| read(GENERALIZED_TIME, text).is_some();
+        assert!(exists("20000229000000Z"));
+        assert!(exists("24000229000000Z"));
+        assert!(!exists("21000229000000Z"));
+        assert!(!exists("20230229000000Z"));
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_is_a_day_behind_the_one_before() {
+        let mut expected = 0;
+        for year in 1970..2370 {
+            for month in 1..=12 {
+                for day in 1..=31 {
+                    if let Some(found) = day_of(year, month, day) {
+                        assert_eq!(found, expected);
+                        expected = expected.wrapping_add(1);
+                    }
+                }
+            }
+        }
+        assert_eq!(expected, 146_097);
+    }
 }

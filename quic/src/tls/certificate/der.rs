@@ -3,6 +3,7 @@
 
 use crate::coding::Reader;
 
+#[cfg(feature = "authority")]
 pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
@@ -117,5 +118,67 @@ impl<'a> Der<'a> {
             None => Some(false),
             Some(element) => (element.content == [0xff]).then_some(true),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<usize> {
+        let mut der = Der::new(bytes);
+        let element = der.element()?;
+        assert_eq!(element.whole, bytes);
+        Some(element.content.len())
+    }
+
+    #[test]
+    fn lengths_are_taken_in_their_shortest_form_alone() {
+        for (header, length) in [
+            (&[4, 0][..], 0),
+            (&[4, 127], 127),
+            (&[4, 0x81, 128], 128),
+            (&[4, 0x81, 255], 255),
+            (&[4, 0x82, 1, 0], 256),
+            (&[4, 0x82, 0xff, 0xff], 65_535),
+        ] {
+            let mut bytes = Vec::from(header);
+            bytes.resize(header.len().checked_add(length).unwrap(), 0);
+            assert_eq!(read(&bytes), Some(length));
+            bytes.pop();
+            assert_eq!(Der::new(&bytes).element().map(|element| element.tag), None);
+        }
+        for header in [
+            &[4, 0x80][..],
+            &[4, 0x81, 127],
+            &[4, 0x82, 0, 255],
+            &[4, 0x83, 0, 1, 0],
+            &[4, 0x83, 1, 0, 0],
+            &[4, 0xff],
+            &[0x1f, 0],
+            &[0x1f, 0x20, 0],
+            &[0xbf, 0x81, 0x01, 0],
+        ] {
+            let mut bytes = Vec::from(header);
+            bytes.resize(70_000, 0);
+            assert!(Der::new(&bytes).element().is_none(), "{header:x?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_not_negative_and_not_padded() {
+        let number = |bytes| Der::new(bytes).unsigned();
+        assert_eq!(number(&[2, 1, 0]), Some(&[0][..]));
+        assert_eq!(number(&[2, 1, 0x7f]), Some(&[0x7f][..]));
+        assert_eq!(number(&[2, 2, 0, 0x80]), Some(&[0x80][..]));
+        assert_eq!(number(&[2, 2, 1, 0]), Some(&[1, 0][..]));
+        assert_eq!(number(&[2, 0]), None);
+        assert_eq!(number(&[2, 1, 0x80]), None);
+        assert_eq!(number(&[2, 2, 0, 0x7f]), None);
+        assert_eq!(number(&[2, 2, 0, 0]), None);
+        assert_eq!(number(&[3, 1, 0]), None);
     }
 }

@@ -7,6 +7,10 @@ use super::der::Der;
 
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
+/// Every kind of GeneralName (RFC 5280 §4.2.1.6).
+const KINDS: [u8; 9] = [
+    0xa0, 0x81, DNS_NAME, 0xa3, 0xa4, 0xa5, 0x86, IP_ADDRESS, 0x88,
+];
 
 /// Whether one of `names`, the GeneralNames in a subjectAltName, is `server`. `None`: they do not
 /// parse.
@@ -19,6 +23,9 @@ pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
     let mut found = false;
     while !names.is_empty() {
         let name = names.element()?;
+        if !KINDS.contains(&name.tag) {
+            return None;
+        }
         if name.tag == tag {
             found |= match tag {
                 DNS_NAME => is_dns(name.content, wanted),
