@@ -109,6 +109,9 @@ struct Established {
     resumption: Secret,
 }
 
+// What reads a message of one type has a frame of its own (`inline(never)`): what it needs is not on
+// the stack while another message's signature is verified.
+
 /// What a message is read with.
 struct Context<'a, 'w> {
     config: &'a Config<'a>,
@@ -134,7 +137,7 @@ impl Client {
     }
 
     /// Writes ClientHello, which is of the Initial level. `parameters` are our transport
-    /// parameters, encoded. To be called once; INTERNAL_ERROR when `out` is too small, or `config`
+    /// parameters, encoded. INTERNAL_ERROR when it was said already, `out` is too small, or `config`
     /// names no suite, no group, or no protocol of 1 to 255 bytes.
     pub(crate) fn start(
         &mut self,
@@ -142,7 +145,7 @@ impl Client {
         parameters: &[u8],
         out: &mut Writer<'_>,
     ) -> Result<(), Error> {
-        let State::Hello(greeting) = &mut self.state else {
+        let State::Hello(greeting @ Greeting { group: None, .. }) = &mut self.state else {
             return Err(no_room());
         };
         let group = *config.groups.first().ok_or(no_room())?;

@@ -94,7 +94,7 @@ pub(super) const fn unexpected() -> Error {
     Error::tls(alert::UNEXPECTED_MESSAGE, "TLS message out of order")
 }
 
-/// What is to be sent does not fit, or the configuration cannot be written.
+/// What is to be sent does not fit, or cannot be said.
 pub(super) const fn no_room() -> Error {
     Error::new(Code::INTERNAL_ERROR, "handshake message cannot be written")
 }

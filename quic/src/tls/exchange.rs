@@ -1,7 +1,5 @@
 //! The key exchange: X25519 (RFC 7748) and ECDH over P-256 (RFC 8446 §4.2.8, §7.4.2).
 
-use ed25519_compact::x25519;
-
 use super::codes::illegal;
 use crate::coding::Writer;
 use crate::config::Group;
@@ -31,10 +29,7 @@ impl PrivateKeys {
     /// Writes the public key for `group`, as a key share has it. `None` when there is no room.
     pub(super) fn write_public(&self, group: Group, out: &mut Writer<'_>) -> Option<()> {
         match group {
-            Group::X25519 => {
-                let private = x25519::SecretKey::new(*self.x25519.bytes());
-                out.bytes(&*private.recover_public_key().ok()?)
-            }
+            Group::X25519 => curve25519::write_public(&self.x25519, out),
             #[cfg(feature = "p256")]
             Group::P256 => p256::write_public(&self.p256, out),
         }
@@ -43,17 +38,34 @@ impl PrivateKeys {
     /// The secret that is shared with whose public key `theirs` is.
     pub(super) fn agree(&self, group: Group, theirs: &[u8]) -> Result<Secret, Error> {
         match group {
-            Group::X25519 => self.agree_x25519(theirs),
+            Group::X25519 => curve25519::agree(&self.x25519, theirs),
             #[cfg(feature = "p256")]
             Group::P256 => p256::agree(&self.p256, theirs),
         }
         .ok_or(illegal("the server's key share is no public key"))
     }
+}
+
+// Each function below has a frame of its own: one curve's temporaries would otherwise be on the
+// stack while the other computes.
+
+mod curve25519 {
+    use ed25519_compact::x25519::{PublicKey, SecretKey};
+
+    use crate::coding::Writer;
+    use crate::crypto::Secret;
+
+    #[inline(never)]
+    pub(super) fn write_public(private: &Secret, out: &mut Writer<'_>) -> Option<()> {
+        let private = SecretKey::new(*private.bytes());
+        out.bytes(&*private.recover_public_key().ok()?)
+    }
 
     /// `None` for a key of the wrong length, or of small order: the secret would be known to all.
-    fn agree_x25519(&self, theirs: &[u8]) -> Option<Secret> {
-        let theirs = x25519::PublicKey::new(theirs.try_into().ok()?);
-        let private = x25519::SecretKey::new(*self.x25519.bytes());
+    #[inline(never)]
+    pub(super) fn agree(private: &Secret, theirs: &[u8]) -> Option<Secret> {
+        let theirs = PublicKey::new(theirs.try_into().ok()?);
+        let private = SecretKey::new(*private.bytes());
         Some(Secret::new(*theirs.dh(&private).ok()?))
     }
 }
@@ -79,12 +91,14 @@ mod p256 {
         Secret::new(bytes)
     }
 
+    #[inline(never)]
     pub(super) fn write_public(private: &Secret, out: &mut Writer<'_>) -> Option<()> {
         let private = SecretKey::from_slice(private.bytes()).ok()?;
         out.bytes(private.public_key().to_sec1_point(false).as_bytes())
     }
 
     /// `None` for what is no point of the curve.
+    #[inline(never)]
     pub(super) fn agree(private: &Secret, theirs: &[u8]) -> Option<Secret> {
         if theirs.len() != POINT {
             return None;

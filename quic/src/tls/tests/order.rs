@@ -34,6 +34,21 @@ fn a_message_counts_in_its_own_state_and_level_only() {
 }
 
 #[test]
+fn hello_is_said_once_and_first() {
+    let config = config();
+    let mut before = client();
+    let mut client = client();
+    let hello = start(&mut client, &config);
+    let mut out = [0; 2048];
+    let again = client.start(&config, CLIENT_PARAMETERS, &mut Writer::new(&mut out));
+    assert_eq!(again.unwrap_err().code, Code::INTERNAL_ERROR);
+    let mut server = Server::new();
+    let (level, message) = server.answer(&hello).remove(0);
+    let error = read(&mut before, &config, level, &message).unwrap_err();
+    assert_eq!(error.code, Code::crypto(10));
+}
+
+#[test]
 fn no_other_message_counts_at_all() {
     let config = config();
     for (client, level, message) in conversation() {
