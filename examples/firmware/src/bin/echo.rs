@@ -1,7 +1,7 @@
-//! A test of the platform alone: the clock, the meter, DNS, and datagrams of 1,200 bytes both ways.
+//! A test of the platform alone: the clock, the meter, the storage, DNS, and datagrams of 1,200 bytes both ways.
 //!
-//! Arguments, from the host: `seed=` (see `entropy`), `peer=host:port` of a UDP echo server, and
-//! `count=` of datagrams.
+//! Arguments, from the host: `seed=` (see `entropy`), `peer=host:port` of a UDP echo server,
+//! `count=` of datagrams, and `icount=0` where the emulator runs with `-icount shift=0`.
 #![no_std]
 #![no_main]
 
@@ -10,8 +10,10 @@ use embassy_executor::Spawner;
 use embassy_net::udp::{PacketMetadata, UdpSocket};
 use embassy_net::{IpEndpoint, Stack};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use firmware::entropy::Entropy;
 use firmware::host::{self, Arguments};
+use firmware::storage::{SECTOR, Storage};
 use firmware::{board, clock, executor, network, report_memory, say};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -37,7 +39,8 @@ async fn run(spawner: Spawner) {
         host::exit(false)
     };
     let timely = check_clock().await;
-    let metered = check_meter();
+    let metered = check_meter(arguments.get("icount").is_some());
+    let stored = check_storage();
     let stack = network::start(spawner, arguments, &mut entropy);
     let echoed = match network::resolve(stack, arguments.get("peer").unwrap_or_default()).await {
         Some(peer) => {
@@ -53,7 +56,7 @@ async fn run(spawner: Spawner) {
         }
     };
     report_memory();
-    host::exit(timely && metered && echoed)
+    host::exit(timely && metered && stored && echoed)
 }
 
 /// A timer of 600 ms comes when it is due, over more than two periods of SysTick, and its task slept
@@ -64,12 +67,13 @@ async fn check_clock() -> bool {
     let took = start.elapsed().as_micros() as u32;
     let awake = (clock::awake_ticks() - awake) as u32 / board::TICKS_PER_US;
     say!("timer: 600000 us took ", took, ", awake ", awake);
-    (600_000..610_000).contains(&took) && awake < took / 10
+    // No upper bound: the host may be busy.
+    took >= 600_000 && awake < took / 2
 }
 
-/// Meters a loop of known length: true to a tick or two under `-icount shift=0`. It cannot be
-/// judged elsewhere, where the emulated time has nothing to do with the instructions executed.
-fn check_meter() -> bool {
+/// Meters a loop of known length. It is judged where instructions are what makes the emulated time
+/// go by: there it has to be true to a few ticks.
+fn check_meter(judged: bool) -> bool {
     const TURNS: u32 = 500_000;
     let before = clock::awake_ticks();
     // SAFETY: the loop counts a register down, and touches nothing else.
@@ -81,7 +85,26 @@ fn check_meter() -> bool {
     }
     let metered = clock::instructions(clock::awake_ticks() - before) as u32;
     say!("meter: ", 2 * TURNS, " instructions read ", metered);
-    metered > 0
+    !judged || metered.abs_diff(2 * TURNS) < 1000
+}
+
+/// Storage is erased to ones, writes only clear bits, and what is out of step or out of bounds is refused.
+fn check_storage() -> bool {
+    let mut storage = Storage::take();
+    let mut read = [0; 4];
+    let mut holds = |storage: &mut Storage, expected: [u8; 4]| {
+        storage.read(SECTOR as u32, &mut read).is_ok() && read == expected
+    };
+    let at = SECTOR as u32;
+    let erased = storage.erase(at, 2 * at).is_ok() && holds(&mut storage, [0xFF; 4]);
+    let written =
+        storage.write(at, &[1, 2, 3, 0xF0]).is_ok() && holds(&mut storage, [1, 2, 3, 0xF0]);
+    let cleared =
+        storage.write(at, &[0xFF, 0xFF, 1, 0x3F]).is_ok() && holds(&mut storage, [1, 2, 1, 0x30]);
+    let refused = storage.write(at + 1, &[0; 4]).is_err() && storage.erase(0, 2 * at + 4).is_err();
+    let works = erased && written && cleared && refused;
+    say!("storage: ", if works { "as flash" } else { "not as flash" });
+    works
 }
 
 async fn echo(stack: Stack<'static>, peer: IpEndpoint, count: u32) -> bool {
@@ -122,7 +145,7 @@ async fn echo(stack: Stack<'static>, peer: IpEndpoint, count: u32) -> bool {
                 .map_or(u32::MAX, |number| u32::from_le_bytes(*number));
             bytes.len() == DATAGRAM && number < count && pattern(number).eq(bytes.iter().copied())
         });
-        match with_timeout(Duration::from_secs(1), arrival).await {
+        match with_timeout(Duration::from_secs(5), arrival).await {
             Ok(right) => {
                 back += 1;
                 wrong += u32::from(!right);
