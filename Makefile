@@ -67,6 +67,7 @@ firmware: ## builds the firmware for both boards, runs it in QEMU, prints what i
 lint: ## formatting, clippy and documentation, warnings denied
 	$(ENSURE) $(NATIVE) lint
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path examples/firmware/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p aire-proto --all-targets --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -D missing_docs" cargo doc --workspace --no-deps --locked

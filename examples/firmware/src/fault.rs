@@ -4,7 +4,13 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
+use crate::mmio::Register;
 use crate::{host, say};
+
+const CFSR: Register = Register::at(0xE000_ED28);
+
+/// Faults of the memory protection unit, which protects the end of the stack and nothing else.
+const CFSR_PROTECTION: u32 = 0xFF;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -19,6 +25,11 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    say!("fault at ", host::Hex(&frame.pc().to_be_bytes()));
+    if CFSR.read() & CFSR_PROTECTION != 0 {
+        // The frame is not there: there was no room to write it.
+        say!("the stack is full");
+    } else {
+        say!("fault at ", host::Hex(&frame.pc().to_be_bytes()));
+    }
     host::exit(false)
 }

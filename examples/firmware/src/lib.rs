@@ -18,8 +18,9 @@ pub mod network;
 pub mod stack;
 pub mod storage;
 
-/// Starts the board and its clock. To be called first, and once.
+/// Guards the stack, and starts the board and its clock. To be called first, and once.
 pub fn start() {
+    stack::protect();
     board::start();
     clock::start();
 }
