@@ -11,7 +11,7 @@ SEED =
 # BoringSSL, under quiche, is built from source.
 NATIVE = cxx cmake libclang
 
-.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb lint clean
+.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb firmware lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -60,9 +60,14 @@ thumb: ## aire-proto for Cortex-M4F and Cortex-M0
 	$(ENSURE) cxx thumb
 	scripts/thumb.sh
 
+firmware: ## builds the firmware for both boards, runs it in QEMU, prints what it takes
+	$(ENSURE) thumb-firmware qemu-arm arm-binutils python
+	scripts/firmware.sh
+
 lint: ## formatting, clippy and documentation, warnings denied
 	$(ENSURE) $(NATIVE) lint
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path examples/firmware/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p aire-proto --all-targets --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -D missing_docs" cargo doc --workspace --no-deps --locked

@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 # Cortex-M4F and Cortex-M0: the second has no compare-and-swap, so that it
 # catches a dependency that assumes one.
 THUMB_TARGETS="thumbv7em-none-eabihf thumbv6m-none-eabi"
+# Cortex-M3 and Cortex-M4F: the boards of examples/firmware.
+FIRMWARE_TARGETS="thumbv7m-none-eabi thumbv7em-none-eabihf"
 
 # Debian's compiler, beside rustup's: its packages carry the source of `core`.
 DEBIAN_RUSTC=/usr/bin/rustc
@@ -45,4 +47,18 @@ debian_builds_core() {
     [ -x "$DEBIAN_CARGO" ] && [ -x "$DEBIAN_RUSTC" ] &&
         at_least "$MIN_RUST" "$(rust_version "$DEBIAN_RUSTC")" &&
         [ -e "$("$DEBIAN_RUSTC" --print sysroot)/lib/rustlib/src/rust/library/core" ]
+}
+
+# thumb_build TARGET ARGUMENTS...: cargo build for a microcontroller, by the installed target where
+# there is one.
+thumb_build() {
+    local target=$1
+    shift
+    if rustup_has "$target"; then
+        cargo build --locked --release --target "$target" "$@"
+    else
+        # -Zbuild-std is unstable: RUSTC_BOOTSTRAP lets a stable compiler take it.
+        RUSTC_BOOTSTRAP=1 RUSTC="$DEBIAN_RUSTC" "$DEBIAN_CARGO" build -Zbuild-std=core \
+            --locked --release --target "$target" "$@"
+    fi
 }

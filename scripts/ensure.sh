@@ -2,6 +2,7 @@
 # Installs what a make target needs and is missing; asks nobody anything.
 #
 #   scripts/ensure.sh cxx cmake libclang redis go valgrind lint thumb fuzz
+#   scripts/ensure.sh thumb-firmware qemu-arm arm-binutils python
 #
 # What is present is found by looking for it, so a complete machine sees no
 # call to a package manager. Rust itself is never installed from here.
@@ -24,9 +25,16 @@ go_version() {
     go version 2>/dev/null | awk '{ sub(/^go/, "", $3); print $3 }'
 }
 
-# Is need $1 met?
-present() {
+# Is there `core` for each of the targets?
+can_build() {
     local target
+    if debian_builds_core; then return 0; fi
+    for target; do rustup_has "$target" || return 1; done
+}
+
+# Is need $1 met?
+# shellcheck disable=SC2086 # lists of words
+present() {
     case $1 in
     # Run, not just looked up: macOS has stubs by these names.
     cxx) cc --version >/dev/null 2>&1 && c++ --version >/dev/null 2>&1 ;;
@@ -47,15 +55,22 @@ present() {
             '/usr/local/opt/llvm/lib/libclang.dylib'; } ;;
     go) at_least "$MIN_GO" "$(go_version)" ;;
     lint) cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ;;
-    thumb)
-        if debian_builds_core; then return 0; fi
-        for target in $THUMB_TARGETS; do rustup_has "$target" || return 1; done ;;
+    thumb) can_build $THUMB_TARGETS ;;
+    thumb-firmware) can_build $FIRMWARE_TARGETS ;;
+    qemu-arm) have qemu-system-arm ;;
+    arm-binutils) have arm-none-eabi-ld && have arm-none-eabi-objdump ;;
+    python) have python3 ;;
     fuzz) cargo fuzz --version >/dev/null 2>&1 ;;
     *) die "unknown need: $1" ;;
     esac
 }
 
+described_targets() {
+    echo "the Cortex-M targets (rustup target add $*) or Debian's $DEBIAN_CORE, $MIN_RUST or newer"
+}
+
 # What a person would have to look for, in a sentence.
+# shellcheck disable=SC2086 # lists of words
 described() {
     case $1 in
     cxx) echo "a C and C++ compiler (cc, c++; on macOS: xcode-select --install)" ;;
@@ -63,7 +78,11 @@ described() {
     redis) echo "redis-server, which tests start for themselves" ;;
     go) echo "Go $MIN_GO or newer (https://go.dev/dl/; found: $(go_version | grep . || echo none))" ;;
     lint) echo "rustfmt and clippy (rustup component add rustfmt clippy)" ;;
-    thumb) echo "the Cortex-M targets (rustup target add $THUMB_TARGETS) or Debian's $DEBIAN_CORE, $MIN_RUST or newer" ;;
+    thumb) described_targets $THUMB_TARGETS ;;
+    thumb-firmware) described_targets $FIRMWARE_TARGETS ;;
+    qemu-arm) echo "qemu-system-arm, which is the board" ;;
+    arm-binutils) echo "the linker and tools of binutils for arm-none-eabi" ;;
+    python) echo "python3" ;;
     fuzz) echo "cargo-fuzz (cargo install cargo-fuzz --locked)" ;;
     *) echo "$1" ;;
     esac
@@ -118,10 +137,15 @@ install() {
     lint)
         if have rustup; then rustup component add rustfmt clippy; fi
         return ;;
-    thumb)
+    thumb | thumb-firmware)
+        local targets=$THUMB_TARGETS
+        if [ "$1" = thumb-firmware ]; then targets=$FIRMWARE_TARGETS; fi
         # shellcheck disable=SC2086 # a list of words
-        if have rustup && rustup target add $THUMB_TARGETS; then return; fi
+        if have rustup && rustup target add $targets; then return; fi
         apt_names=$DEBIAN_CORE brew_names="" ;;
+    qemu-arm) apt_names=qemu-system-arm brew_names=qemu ;;
+    arm-binutils) apt_names=binutils-arm-none-eabi brew_names=arm-none-eabi-binutils ;;
+    python) apt_names=python3-minimal brew_names=python ;;
     fuzz)
         cargo install cargo-fuzz --locked
         return ;;

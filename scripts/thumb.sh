@@ -13,13 +13,7 @@ export CARGO_TARGET_DIR="$PWD/target/thumb"
 build() {
     local target=$1
     shift
-    if rustup_has "$target"; then
-        cargo build -p aire-proto --lib --locked --release --target "$target" "$@"
-    else
-        # -Zbuild-std is unstable: RUSTC_BOOTSTRAP lets a stable compiler take it.
-        RUSTC_BOOTSTRAP=1 RUSTC="$DEBIAN_RUSTC" "$DEBIAN_CARGO" build -Zbuild-std=core \
-            -p aire-proto --lib --locked --release --target "$target" "$@"
-    fi
+    thumb_build "$target" -p aire-proto --lib "$@"
 }
 
 for target in $THUMB_TARGETS; do
