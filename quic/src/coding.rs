@@ -165,11 +165,6 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes())
     }
 
-    pub(crate) fn u24(&mut self, value: u32) -> Option<()> {
-        let [_, a, b, c] = value.to_be_bytes();
-        self.bytes(&[a, b, c])
-    }
-
     pub(crate) fn u32(&mut self, value: u32) -> Option<()> {
         self.bytes(&value.to_be_bytes())
     }

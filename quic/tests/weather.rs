@@ -1,5 +1,10 @@
 //! Bytes both ways through a link that loses, delays, overtakes, repeats, spoils and cuts.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod support;
 

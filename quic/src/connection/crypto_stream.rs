@@ -173,7 +173,7 @@ impl Outgoing {
                 return;
             };
             // Type, offset and a length of two bytes.
-            let header = 1 + crate::varint::len(range.start).saturating_add(2);
+            let header = crate::varint::len(range.start).saturating_add(3);
             let Some(room) = out.room().checked_sub(header).filter(|&room| room > 0) else {
                 return;
             };

@@ -200,11 +200,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Goes on to the next encryption level: nothing may be left of the one before.
+    /// Goes on to the next encryption level: nothing may be left of the one before (RFC 9001 §4.1.3).
     fn next_level(&mut self, level: Level) -> Result<(), Error> {
         if !self.incoming.is_empty() {
-            return Err(Error::tls(
-                10,
+            return Err(Error::new(
+                Code::PROTOCOL_VIOLATION,
                 "handshake bytes go on behind the last message of their level",
             ));
         }

@@ -17,7 +17,7 @@ use crate::cid::{LOCAL_LEN, Local, Remote};
 use crate::config::{Config, Trust};
 use crate::crypto::{OneRtt, Pair, Seed};
 use crate::event::{CloseReason, Event};
-use crate::packet::ConnectionId;
+use crate::packet::{ConnectionId, Retry};
 use crate::recovery::{Received, Recovery, Space};
 use crate::storage::Storage;
 use crate::stream::{OpenError, Peek, Slot, StreamId, Streams};
@@ -30,6 +30,10 @@ use path::Path;
 /// Datagrams are never longer than what every path takes (RFC 9000 §14.1): there is no probing for
 /// more.
 const DATAGRAM: usize = 1200;
+
+/// A Retry is checked where it lies, for which the id that it answers must not be too long.
+const DESTINATION_LEN: usize = 8;
+const _: () = assert!(DESTINATION_LEN <= Retry::MAX_ORIGINAL);
 
 /// The longest token that is kept, of a Retry or for the next connection.
 pub const TOKEN_MAX: usize = 256;
@@ -181,6 +185,8 @@ pub struct Stats {
     pub rtt: Micros,
     /// How many bytes may be under way.
     pub congestion_window: u32,
+    /// How many bytes are.
+    pub in_flight: u32,
 }
 
 /// One end of a QUIC connection: the client. See the [crate's first page](crate) for how to drive
@@ -316,9 +322,11 @@ impl<'m> Connection<'m> {
         self.config = *config;
         self.seed = Seed::new(*seed);
         self.forget(now);
-        let [a, b, c, d, e, f, g, h, ..] = self.seed.derive(b"destination");
-        let destination =
-            ConnectionId::new(&[a, b, c, d, e, f, g, h]).ok_or(ConfigError::TooLittleMemory)?;
+        let random = self.seed.derive(b"destination");
+        let destination = random
+            .first_chunk::<DESTINATION_LEN>()
+            .and_then(|id| ConnectionId::new(id))
+            .unwrap_or_default();
         self.tls = tls::Client::new(
             self.seed.derive(b"random"),
             self.seed.derive(b"x25519"),
@@ -559,6 +567,7 @@ impl<'m> Connection<'m> {
             lost_packets: self.recovery.lost(),
             rtt: self.recovery.rtt(),
             congestion_window: self.recovery.window(),
+            in_flight: self.recovery.in_flight(),
             ..self.stats
         }
     }

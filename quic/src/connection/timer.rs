@@ -58,13 +58,7 @@ impl Connection<'_> {
     }
 
     fn on_recovery_timeout(&mut self, now: Instant) {
-        if !self
-            .recovery
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            return;
-        }
+        // Before its deadline it does nothing.
         let mut books = Books {
             streams: &mut self.streams,
             outgoing: &mut self.outgoing,

@@ -17,8 +17,6 @@ pub(crate) struct Ack<'a> {
     pub(crate) first: u64,
     /// The further ranges as they came: pairs of gap and length.
     pub(crate) ranges: &'a [u8],
-    /// The frame has counts of ECN marks. They are skipped: this end marks no datagram.
-    pub(crate) ecn: bool,
 }
 
 impl<'a> Ack<'a> {
@@ -39,6 +37,7 @@ impl<'a> Ack<'a> {
             smallest = *range_below(smallest, reader)?.start();
         }
         let len = ranges.len().checked_sub(reader.len())?;
+        // Counts of ECN marks are skipped: this end marks no datagram.
         if ecn {
             for _ in 0..3 {
                 reader.varint()?;
@@ -49,7 +48,6 @@ impl<'a> Ack<'a> {
             delay,
             first,
             ranges: ranges.get(..len)?,
-            ecn,
         })
     }
 
@@ -152,7 +150,7 @@ mod tests {
         let bytes = [4, 0, 0, 4, 1, 2, 3, 9];
         let mut reader = Reader::new(&bytes);
         let ack = Ack::parse(&mut reader, true).unwrap();
-        assert!(ack.ecn && ack.iter().eq([0..=4]));
+        assert!(ack.iter().eq([0..=4]));
         assert_eq!(reader.rest(), [9]);
         assert!(Ack::parse(&mut Reader::new(&bytes[..6]), true).is_err());
     }

@@ -76,10 +76,12 @@ impl Rtt {
         self.smoothed
     }
 
+    #[cfg(test)]
     pub(crate) const fn variation(&self) -> u32 {
         self.variation
     }
 
+    #[cfg(test)]
     pub(crate) const fn min(&self) -> u32 {
         self.min
     }

@@ -455,7 +455,7 @@ impl Model {
     }
 
     fn open_for_client(&mut self, id: u64, rng: &mut Rng) {
-        if id % 4 == 0 {
+        if id.is_multiple_of(4) {
             assert!(
                 id / 4 < self.granted_streams,
                 "stream {id} is over the limit"
