@@ -85,7 +85,7 @@ pub(super) fn certificate(body: &[u8]) -> Result<Reader<'_>, Error> {
     let mut body = Reader::new(body);
     let context = body.u8_bytes().ok_or(malformed())?;
     let list = body.u24_bytes().ok_or(malformed())?;
-    if !body.is_empty() || list.is_empty() {
+    if !body.is_empty() {
         return Err(malformed());
     }
     if !context.is_empty() {

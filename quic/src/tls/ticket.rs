@@ -31,7 +31,7 @@ pub(crate) const TICKET_MAX: usize = 640;
 
 const VERSION: u8 = 1;
 const SEAL: usize = 32;
-/// No ticket is used for longer, nor is a certificate believed for longer by way of tickets
+/// No certificate is believed for longer by way of tickets, and so no ticket is used for longer
 /// (RFC 8446 §4.6.1).
 const WEEK: u64 = 7 * 24 * 60 * 60;
 
@@ -59,7 +59,7 @@ impl<'a> Offer<'a> {
         let suite = body.u16()?;
         let issued = u64::from_be_bytes(body.array()?);
         let authenticated = u64::from_be_bytes(body.array()?);
-        let lifetime = u64::from(body.u32()?).min(WEEK);
+        let lifetime = u64::from(body.u32()?);
         let age_add = body.u32()?;
         let psk = Secret::new(body.array()?);
         let ticket = body.u16_bytes()?;

@@ -50,6 +50,8 @@ const SPOILED: &[Case] = &[
         },
         47,
     ),
+    // The right key, said to be of P-256.
+    (message::SERVER_HELLO, |body| body[51] = 0x17, 47),
     // TLS_AES_256_GCM_SHA384, which is never offered; compression.
     (message::SERVER_HELLO, |body| body[36] = 2, 47),
     (message::SERVER_HELLO, |body| body[37] = 1, 47),
@@ -483,4 +485,12 @@ fn a_ticket_that_limits_early_data_by_bytes_breaks_a_rule_of_quic() {
     assert_eq!(with(&[0xff; 4]), Ok(Step::Ticket));
     assert_eq!(with(&[0, 0, 1, 0]), Err(Code::PROTOCOL_VIOLATION));
     assert_eq!(with(&[0xff; 3]), Err(Code::crypto(50)));
+}
+
+#[test]
+fn a_ticket_is_not_empty() {
+    let (mut client, level, _) = conversation().pop().unwrap();
+    let (message, _) = Server::new().ticket(b"", 60);
+    let error = read(&mut client, &config(), level, &message).unwrap_err();
+    assert_eq!(error.code, Code::crypto(50));
 }
