@@ -56,7 +56,7 @@ conformance: ## the conformance table, from the test vectors
 	$(ENSURE) $(NATIVE)
 	cargo run -q --locked -p aire-vectors --bin conformance
 
-thumb: ## aire-proto for Cortex-M4F and Cortex-M0
+thumb: ## aire-proto and aire-quic for Cortex-M4F and Cortex-M0
 	$(ENSURE) cxx thumb
 	scripts/thumb.sh
 

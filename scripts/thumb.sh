@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds aire-proto for microcontrollers: proof that it needs neither an
-# operating system nor an allocator, with and without its default features.
+# Builds aire-proto and aire-quic for microcontrollers: proof that they need
+# neither an operating system nor an allocator, with and without their default
+# features.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -13,12 +14,14 @@ export CARGO_TARGET_DIR="$PWD/target/thumb"
 build() {
     local target=$1
     shift
-    thumb_build "$target" -p aire-proto --lib "$@"
+    thumb_build "$target" --lib "$@"
 }
 
 for target in $THUMB_TARGETS; do
-    echo "== $target, no features"
-    build "$target" --no-default-features
-    echo "== $target, default features"
-    build "$target"
+    for crate in aire-proto aire-quic; do
+        echo "== $crate for $target, no features"
+        build "$target" -p "$crate" --no-default-features
+        echo "== $crate for $target, default features"
+        build "$target" -p "$crate"
+    done
 done

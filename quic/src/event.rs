@@ -12,9 +12,9 @@ pub enum Event {
     /// The handshake is done, and the server is who it was to be: streams can be opened.
     Connected,
     /// A ticket for the next connection came:
-    /// [`take_ticket`](crate::Connection::take_ticket).
+    /// [`ticket`](crate::Connection::ticket).
     Ticket,
-    /// A token for the next connection came: [`take_token`](crate::Connection::take_token).
+    /// A token for the next connection came: [`token`](crate::Connection::token).
     Token,
     /// [`open`](crate::Connection::open) may succeed again.
     StreamsAvailable,
