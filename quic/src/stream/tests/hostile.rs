@@ -103,7 +103,7 @@ fn apply(streams: &mut Streams<'_>, packets: &mut Vec<Carried>, step: Step) -> R
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn no_order_of_frames_and_calls_panics_or_breaks_a_bound(
         (slots, peers) in (0_usize..5, 0_u8..6),

@@ -56,7 +56,8 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn random(rng: &mut Rng) -> Self {
-        let len = if rng.chance(20) { 0 } else { rng.below(200) };
+        let most = if rng.chance(30) { 600 } else { 150 };
+        let len = if rng.chance(20) { 0 } else { rng.below(most) };
         let ending = if rng.chance(25) {
             Ending::Reset(rng.below(1000))
         } else {
@@ -202,11 +203,11 @@ impl Stream {
     }
 
     /// Which bytes and whether the end goes into the next STREAM frame.
-    fn next(&mut self, rng: &mut Rng, credit: &mut u64) -> Option<(u64, u64, bool)> {
+    fn next(&mut self, rng: &mut Rng, most: u64, credit: &mut u64) -> Option<(u64, u64, bool)> {
         if self.reset.is_some() {
             return None;
         }
-        let most = 1 + rng.below(40);
+        let most = 1 + rng.below(most);
         let (offset, mut len) = if let Some(&first) = self.pending.first() {
             let count = (first..)
                 .zip(&self.pending)
@@ -257,6 +258,8 @@ pub(super) struct Model {
     stream_window: u64,
     stream_count: u64,
     control: Vec<Frame>,
+    /// The longest data of a frame.
+    chunk: u64,
 }
 
 impl Model {
@@ -264,6 +267,7 @@ impl Model {
         client: (u64, u64, u64),
         (window, stream_window, stream_count): (u64, u64, u64),
         to_open: u64,
+        chunk: u64,
     ) -> Self {
         Self {
             streams: BTreeMap::new(),
@@ -278,6 +282,7 @@ impl Model {
             stream_window,
             stream_count,
             control: Vec::new(),
+            chunk,
         }
     }
 
@@ -350,15 +355,12 @@ impl Model {
                 frames.push(frame);
                 continue;
             }
-            let ids: Vec<u64> = self.streams.keys().copied().collect();
-            if ids.is_empty() {
+            let mut credit = self.max_data - self.totals().0;
+            let which = rng.below(self.streams.len().max(1) as u64) as usize;
+            let Some((&id, stream)) = self.streams.iter_mut().nth(which) else {
                 break;
-            }
-            let id = ids[rng.below(ids.len() as u64) as usize];
-            let total = self.totals().0;
-            let mut credit = self.max_data - total;
-            let stream = self.streams.get_mut(&id).unwrap();
-            if let Some((offset, len, fin)) = stream.next(rng, &mut credit) {
+            };
+            if let Some((offset, len, fin)) = stream.next(rng, self.chunk, &mut credit) {
                 frames.push(Frame::Stream {
                     id,
                     offset,
@@ -455,7 +457,7 @@ impl Model {
     }
 
     fn open_for_client(&mut self, id: u64, rng: &mut Rng) {
-        if id.is_multiple_of(4) {
+        if id & 3 == 0 {
             assert!(
                 id / 4 < self.granted_streams,
                 "stream {id} is over the limit"
@@ -507,7 +509,7 @@ impl Model {
         let over = self
             .streams
             .iter()
-            .filter(|(id, stream)| *id % 4 == 0 && stream.is_received());
+            .filter(|(id, stream)| *id & 3 == 0 && stream.is_received());
         let count = over.count() as u64 + self.stream_count;
         if count > self.granted_streams {
             self.granted_streams = count;
