@@ -138,6 +138,9 @@ impl Connection<'_> {
             .on_ack(space, ack, now, &mut |_, fate, carried| {
                 books.settle(fate, carried);
             })?;
+        if space == Space::Application {
+            self.unanswered = 0;
+        }
         if let (Space::Application, Some(newly), Some(keys)) =
             (space, newly, self.application.as_mut())
         {

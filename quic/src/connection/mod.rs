@@ -234,6 +234,8 @@ pub struct Connection<'m> {
     path: Path,
     may_migrate: bool,
     ping: bool,
+    /// How many 1-RTT packets that the server must acknowledge were sent since it last did.
+    unanswered: u8,
 
     peer_idle_timeout: Micros,
     idle_deadline: Instant,
@@ -293,6 +295,7 @@ impl<'m> Connection<'m> {
             path: Path::new(),
             may_migrate: false,
             ping: false,
+            unanswered: 0,
             peer_idle_timeout: Micros::ZERO,
             idle_deadline: begin,
             idle_restarted_by_sending: false,
@@ -363,6 +366,7 @@ impl<'m> Connection<'m> {
         self.path = Path::new();
         self.may_migrate = true;
         self.ping = false;
+        self.unanswered = 0;
         self.peer_idle_timeout = Micros::ZERO;
         self.idle_deadline = now.after(self.config.idle_timeout);
         self.idle_restarted_by_sending = false;

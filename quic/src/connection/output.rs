@@ -81,11 +81,18 @@ impl Connection<'_> {
         let crypto = self.outgoing.wants_to_send() && self.flight_space() == space;
         crypto
             || (space == Space::Application
-                && (self.ping
+                && (self.wants_to_ping()
                     || self.path.wants_to_send(now)
                     || self.remote_ids.to_retire().is_some()
                     || self.local_ids.to_tell().is_some()
                     || self.streams.wants_to_send()))
+    }
+
+    /// Whether a PING is to be sent where nothing else is. With a small buffer, all that it holds
+    /// may go in one packet, for which the server's acknowledgement may take its time; with a
+    /// second packet it comes at once (RFC 9000 §13.2.2), and makes room for more.
+    fn wants_to_ping(&self) -> bool {
+        self.ping || (self.unanswered == 1 && self.streams.is_starved())
     }
 
     /// The space that our handshake bytes belong to: the last of them are of the Handshake level,
@@ -234,7 +241,7 @@ impl Connection<'_> {
         if space == Space::Application {
             self.write_application(out, content, now);
         }
-        let ping = self.ping && space == Space::Application;
+        let ping = space == Space::Application && self.wants_to_ping();
         let probing = self.recovery.probes_owed(space) > 0;
         if out.len() == acknowledged && (probing || ping) {
             let _written = out.u8(kind::PING);
@@ -242,6 +249,7 @@ impl Connection<'_> {
         content.ack_eliciting = out.len() > acknowledged;
         if content.ack_eliciting && space == Space::Application {
             self.ping = false;
+            self.unanswered = self.unanswered.saturating_add(1);
         }
     }
 

@@ -75,6 +75,11 @@ impl Send {
         }
     }
 
+    /// Whether the application waits for room.
+    pub(super) const fn is_starved(&self) -> bool {
+        self.starved
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }

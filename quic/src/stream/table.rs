@@ -198,6 +198,13 @@ impl<'m> Streams<'m> {
         );
     }
 
+    /// Whether the application waits for room on a stream: for acknowledgements, that is.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| slot.used && slot.send.is_starved())
+    }
+
     /// How many there can be.
     pub(crate) const fn capacity(&self) -> usize {
         self.slots.len()
