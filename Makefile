@@ -26,11 +26,13 @@ demo: ## three programs on this machine: nodes meet and talk, share work, lose e
 	@printf '\n== 3 of 3: a thousand tokens arrive whatever happens on the way (20 s)\n\n'
 	@cargo run -q --release --locked -p aire-examples --bin resume -- demo
 
-test: ## all tests, and those of aire-proto without its default features
+test: ## all tests, and those of aire-proto and aire-quic with other features
 	$(ENSURE) $(NATIVE) redis
 	cargo test --workspace --locked
 	cargo test -p aire-proto --locked --no-default-features
 	cargo test -p aire-proto --locked --no-default-features --features alloc
+	cargo test -p aire-quic --lib --locked --no-default-features
+	cargo test -p aire-quic --lib --locked --features rsa
 
 sim: ## the simulator: SEEDS=2000 random worlds, or one: SEED=17
 	$(ENSURE) cxx
@@ -70,6 +72,7 @@ lint: ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check --manifest-path examples/firmware/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p aire-proto --all-targets --no-default-features --locked -- -D warnings
+	cargo clippy -p aire-quic --lib --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -D missing_docs" cargo doc --workspace --no-deps --locked
 
 clean: ## remove build output (what fuzzing found stays)
