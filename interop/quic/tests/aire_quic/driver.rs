@@ -9,36 +9,36 @@ use std::time::{Duration, Instant as Clock};
 use aire_quic::{CloseReason, Config, Connection, Event, Instant, Storage, StreamId};
 
 /// Four streams, one of them the server's; a kilobyte each way.
-pub type Memory = Storage<4, 1024, 1024>;
+pub(crate) type Memory = Storage<4, 1024, 1024>;
 
 /// Whatever a test waits for comes within this, or the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came on a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    pub bytes: Vec<u8>,
-    pub ended: bool,
-    pub reset: Option<u64>,
-    pub stopped: Option<u64>,
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ended: bool,
+    pub(crate) reset: Option<u64>,
+    pub(crate) stopped: Option<u64>,
 }
 
 /// A client that is dialling, connected or closed.
-pub struct Client<'m> {
-    pub connection: Connection<'m>,
+pub(crate) struct Client<'m> {
+    pub(crate) connection: Connection<'m>,
     socket: UdpSocket,
     server: SocketAddr,
     begin: Clock,
     /// Of a hundred datagrams each way, so many are lost.
-    pub lost: u64,
+    pub(crate) lost: u64,
     random: u64,
-    pub events: Vec<Event>,
-    pub streams: BTreeMap<StreamId, Received>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) streams: BTreeMap<StreamId, Received>,
 }
 
 impl<'m> Client<'m> {
     /// Dials.
-    pub fn dial(memory: &'m mut Memory, config: &Config<'m>, server: SocketAddr) -> Self {
+    pub(crate) fn dial(memory: &'m mut Memory, config: &Config<'m>, server: SocketAddr) -> Self {
         let mut client = Self {
             connection: Connection::new(memory),
             socket: socket(),
@@ -54,7 +54,7 @@ impl<'m> Client<'m> {
     }
 
     /// Dials once more, with what the connection before has left.
-    pub fn dial_again(&mut self, config: &Config<'m>, server: SocketAddr) {
+    pub(crate) fn dial_again(&mut self, config: &Config<'m>, server: SocketAddr) {
         self.socket = socket();
         self.server = server;
         self.events.clear();
@@ -66,26 +66,26 @@ impl<'m> Client<'m> {
     }
 
     /// Waits for the end of the handshake.
-    pub fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         self.until("a connection", |client| client.connection.is_connected());
         self.until("its confirmation", |client| {
             client.connection.is_confirmed()
         });
     }
 
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         Instant::from_micros(self.begin.elapsed().as_micros() as u64)
     }
 
     /// Moves to another address of this machine.
-    pub fn change_address(&mut self) {
+    pub(crate) fn change_address(&mut self) {
         self.socket = socket();
         let now = self.now();
         self.connection.address_changed(now).unwrap();
     }
 
     /// Why the connection is over, if it is.
-    pub fn closed(&self) -> Option<CloseReason> {
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.events.iter().find_map(|event| match event {
             Event::Closed(reason) => Some(*reason),
             _ => None,
@@ -93,7 +93,7 @@ impl<'m> Client<'m> {
     }
 
     /// Goes on until `done`.
-    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let end = Clock::now() + PATIENCE;
         loop {
             self.settle();
@@ -111,7 +111,7 @@ impl<'m> Client<'m> {
     }
 
     /// Opens a stream, as soon as that is possible.
-    pub fn open(&mut self) -> StreamId {
+    pub(crate) fn open(&mut self) -> StreamId {
         let mut opened = None;
         self.until("a stream", |client| {
             opened = client.connection.open().ok();
@@ -121,7 +121,7 @@ impl<'m> Client<'m> {
     }
 
     /// Sends `command`, then `data`, and waits for the whole answer.
-    pub fn ask(&mut self, command: &str, data: &[u8]) -> Vec<u8> {
+    pub(crate) fn ask(&mut self, command: &str, data: &[u8]) -> Vec<u8> {
         let stream = self.open();
         let text = [command.as_bytes(), b"\n", data].concat();
         self.send(stream, &text);
@@ -132,7 +132,7 @@ impl<'m> Client<'m> {
     }
 
     /// Writes all of `text` and the end, as room comes.
-    pub fn send(&mut self, stream: StreamId, text: &[u8]) {
+    pub(crate) fn send(&mut self, stream: StreamId, text: &[u8]) {
         let mut sent = 0;
         self.until("room", |client| {
             sent += client.connection.write(stream, &text[sent..]);
