@@ -2,7 +2,7 @@
 
 use super::books::Books;
 use super::{Connection, DATAGRAM, State};
-use crate::error::{Code, Error};
+use crate::error::{Code, fault};
 use crate::event::CloseReason;
 use crate::recovery::Space;
 use crate::time::{Instant, Micros};
@@ -54,7 +54,7 @@ impl Connection<'_> {
             }
             State::Handshaking | State::Connected => {
                 if self.path.has_failed(now) {
-                    let error = Error::new(Code::NO_VIABLE_PATH, "the new path does not answer");
+                    let error = fault!(Code::NO_VIABLE_PATH, "the new path does not answer");
                     self.fail(error, 0, now);
                     return;
                 }
