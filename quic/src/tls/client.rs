@@ -12,7 +12,7 @@ use super::ticket::{self, Offer};
 use crate::coding::{Reader, Writer};
 use crate::config::{Config, Group, Suite};
 use crate::crypto::{Secret, hkdf};
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// What a server's signature is over, in front of the transcript's hash (RFC 8446 §4.4.3).
 const SIGNED: &[u8; 98] = b"                                                                \
@@ -233,6 +233,10 @@ impl Client {
                     Progress::More
                 })
             }
+            (State::Done(_), Level::Application, message::CERTIFICATE_REQUEST) => Err(Error::new(
+                Code::PROTOCOL_VIOLATION,
+                "a certificate is asked for behind the handshake",
+            )),
             _ => Err(unexpected()),
         }
     }
