@@ -8,9 +8,13 @@ mod close;
 mod crypto_stream;
 mod frames;
 mod handshake;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod input;
 mod output;
 mod path;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use crate::cid::{LOCAL_LEN, Local, Remote};
