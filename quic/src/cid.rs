@@ -123,57 +123,59 @@ impl Remote {
                 ));
             }
         }
-        self.retire_prior_to = self.retire_prior_to.max(frame.retire_prior_to);
-        // Room for the new one is made first: the limit holds for what is active afterwards.
         let is_new = known.is_none()
             && !self
                 .retiring
                 .iter()
                 .any(|retired| retired.sequence == frame.sequence);
-        self.retire_old()?;
-        if is_new {
-            if frame.sequence < self.retire_prior_to {
-                self.retire(frame.sequence)?;
-            } else {
-                let entry = Entry {
-                    sequence: frame.sequence,
-                    id,
-                    reset_token: Some(frame.reset_token),
-                };
-                self.entries.push(entry).map_err(|_| {
-                    fault!(Code::CONNECTION_ID_LIMIT_ERROR, "too many connection ids")
-                })?;
-            }
-        }
-        if self.entries.is_empty() {
-            return Err(fault!(
-                Code::PROTOCOL_VIOLATION,
-                "all connection ids were retired"
-            ));
-        }
-        Ok(())
-    }
-
-    fn retire_old(&mut self) -> Result<(), Fault> {
-        let bound = self.retire_prior_to;
+        let bound = self.retire_prior_to.max(frame.retire_prior_to);
+        self.check_room(bound, is_new.then_some(frame.sequence))?;
+        self.retire_prior_to = bound;
         while let Some(index) = self.entries.iter().position(|entry| entry.sequence < bound) {
             let entry = self.entries.remove(index);
-            self.retire(entry.sequence)?;
+            self.retire(entry.sequence);
+        }
+        if is_new && frame.sequence < bound {
+            self.retire(frame.sequence);
+        } else if is_new {
+            let entry = Entry {
+                sequence: frame.sequence,
+                id,
+                reset_token: Some(frame.reset_token),
+            };
+            // There is room: that was checked.
+            let _pushed = self.entries.push(entry);
         }
         Ok(())
     }
 
-    fn retire(&mut self, sequence: u64) -> Result<(), Fault> {
-        let retired = Numbered {
+    /// Whether all fits once everything below `bound` is retired and `added` is there. It is asked
+    /// before anything changes, for the server can be told an error only by an id that is left.
+    fn check_room(&self, bound: u64, added: Option<u64>) -> Result<(), Fault> {
+        let all = self.entries.iter().map(|entry| entry.sequence).chain(added);
+        let old = all.clone().filter(|&sequence| sequence < bound).count();
+        let left = all.count().saturating_sub(old);
+        if left == 0 {
+            Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "all connection ids were retired",
+            ))
+        } else if left > LIMIT || self.retiring.len().saturating_add(old) > MAX_RETIRING {
+            Err(fault!(
+                Code::CONNECTION_ID_LIMIT_ERROR,
+                "too many connection ids, or too many retired at one time",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn retire(&mut self, sequence: u64) {
+        // There is room: that was checked.
+        let _pushed = self.retiring.push(Numbered {
             sequence,
             told: false,
-        };
-        self.retiring.push(retired).map_err(|_| {
-            fault!(
-                Code::CONNECTION_ID_LIMIT_ERROR,
-                "too many connection ids retired at one time"
-            )
-        })
+        });
     }
 
     /// Goes over to a spare id, for another path. Without one nothing changes.
@@ -182,7 +184,8 @@ impl Remote {
             return false;
         }
         let old = self.entries.remove(0);
-        self.retire(old.sequence).is_ok()
+        self.retire(old.sequence);
+        true
     }
 
     /// The next number for a RETIRE_CONNECTION_ID.

@@ -104,11 +104,16 @@ pub(crate) struct NewConnectionId<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails.
+    /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails: 0 for
+    /// one that does not fit into a byte.
     pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Fault> {
         let malformed = fault!(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
         *frame_type = reader.u8().ok_or(malformed)?;
         if *frame_type > kind::HANDSHAKE_DONE {
+            // From 0x40 on, it is but the beginning of a type: 0 is to say that it is unknown.
+            if *frame_type >= 0x40 {
+                *frame_type = 0;
+            }
             return Err(fault!(
                 Code::FRAME_ENCODING_ERROR,
                 "a frame of an unknown type"

@@ -8,6 +8,9 @@ use crate::frame::kind;
 use crate::recovery::Space;
 use crate::time::Instant;
 
+/// As much of a reason is sent, in bytes.
+const REASON_MAX: usize = 128;
+
 /// What CONNECTION_CLOSE says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Farewell {
@@ -47,10 +50,11 @@ impl Farewell {
 }
 
 impl Connection<'_> {
-    /// Ends the connection with an application `code`, at most 2^62 - 1, and a short text for
-    /// whoever debugs the server. Drain [`poll_transmit`](Self::poll_transmit) afterwards.
+    /// Ends the connection with an application `code`, at most 2^62 - 1, and a text for whoever
+    /// debugs the server, the first 128 bytes of which are sent. Drain [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn close(&mut self, code: u64, reason: &'static str, now: Instant) {
         let code = code.min(crate::varint::MAX);
+        let (reason, _) = reason.split_at(reason.floor_char_boundary(REASON_MAX));
         let farewell = Farewell {
             application: true,
             code,

@@ -40,9 +40,9 @@ impl Incoming {
         }
     }
 
-    /// Begins the next encryption level.
-    pub(crate) fn restart(&mut self) {
-        *self = Self::new();
+    /// Begins the next encryption level, and says how many bytes the one before had.
+    pub(crate) fn restart(&mut self) -> u64 {
+        core::mem::replace(self, Self::new()).base
     }
 
     /// Whether all that came was consumed.

@@ -6,6 +6,7 @@ use crate::coding::Writer;
 use crate::config::{Config, Suite};
 use crate::crypto::{OneRtt, Pair, Secret};
 use crate::error::{Code, Fault, fault};
+use crate::frame::NewConnectionId;
 use crate::packet::ConnectionId;
 use crate::parameters::{OURS_MAX, Ours, Theirs};
 use crate::recovery::Space;
@@ -67,8 +68,8 @@ impl Connection<'_> {
         now: Instant,
     ) -> Result<bool, Fault> {
         if space != self.level_space() {
-            // Repeated bytes of a level that is done. None can come of a level ahead.
-            return Ok(true);
+            // None can come of a level ahead: there are no keys for it.
+            return self.on_repeated_crypto(space, offset, data);
         }
         if self.tickets_ignored {
             return Ok(true);
@@ -76,7 +77,16 @@ impl Connection<'_> {
         let (mut offset, mut data) = (offset, data);
         loop {
             let taken = self.take_crypto(offset, data);
-            let progressed = self.read_messages(now)?;
+            let progressed = match self.read_messages(now) {
+                Err(error)
+                    if error.code == Code::CRYPTO_BUFFER_EXCEEDED
+                        && space == Space::Application =>
+                {
+                    self.tickets_ignored = true;
+                    return Ok(true);
+                }
+                progressed => progressed?,
+            };
             match taken {
                 Taken::All => return Ok(true),
                 Taken::Nothing => return Ok(false),
@@ -98,6 +108,21 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// A level that is done may repeat what it said, and say no more (RFC 9001 §4.1.3).
+    fn on_repeated_crypto(&self, space: Space, offset: u64, data: &[u8]) -> Result<bool, Fault> {
+        let known = match space {
+            Space::Initial => self.initial_end,
+            _ => self.handshake_end,
+        };
+        if offset.saturating_add(data.len() as u64) > known {
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "new handshake bytes of a level that is done",
+            ));
+        }
+        Ok(true)
     }
 
     pub(super) const fn level_space(&self) -> Space {
@@ -208,7 +233,11 @@ impl Connection<'_> {
                 "handshake bytes go on behind the last message of their level"
             ));
         }
-        self.incoming.restart();
+        let end = self.incoming.restart();
+        match self.level {
+            Level::Initial => self.initial_end = end,
+            _ => self.handshake_end = end,
+        }
         self.outgoing.discard();
         self.level = level;
         Ok(())
@@ -229,6 +258,21 @@ impl Connection<'_> {
         if let Some(token) = theirs.reset_token {
             self.remote_ids.set_reset_token(token);
         }
+        if let Some((id, reset_token)) = &theirs.preferred {
+            // This end stays with the address that it dialled, but the id is one like others.
+            let second = NewConnectionId {
+                sequence: 1,
+                retire_prior_to: 0,
+                id: id.as_slice(),
+                reset_token: *reset_token,
+            };
+            if self.remote_ids.on_new(&second).is_err() {
+                return Err(fault!(
+                    Code::TRANSPORT_PARAMETER_ERROR,
+                    "a preferred address with an id that cannot be"
+                ));
+            }
+        }
         self.peer_idle_timeout = theirs.idle_timeout;
         self.may_migrate = theirs.may_migrate;
         self.recovery
@@ -246,6 +290,9 @@ impl Connection<'_> {
     fn connected(&mut self, now: Instant) {
         self.state = State::Connected;
         self.news.connected = true;
+        // It has served: to use it twice would tell that both connections are of one client.
+        self.token.clear();
+        self.token_of_retry = false;
         self.issue_ids();
         self.restart_idle_timer(now);
     }

@@ -169,6 +169,7 @@ impl Connection<'_> {
         let mut kept = heapless::Vec::new();
         kept.extend_from_slice(token).map_err(|_| Drop::Silently)?;
         self.token = kept;
+        self.token_of_retry = true;
         self.retry_source = Some(source);
         self.remote_ids.replace_first(source);
         self.initial = Some(Pair::initial(source.as_slice()));

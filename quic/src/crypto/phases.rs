@@ -241,6 +241,12 @@ impl OneRtt {
         allowed
     }
 
+    /// As if so many packets had been sealed.
+    #[cfg(test)]
+    pub(crate) const fn wear(&mut self, sealed: u64) {
+        self.write.sealed = sealed;
+    }
+
     fn forget_previous(&mut self, now: Instant) {
         if self
             .read

@@ -52,7 +52,7 @@ pub(crate) enum Progress<'a> {
 }
 
 /// The TLS side of a connection. About 300 bytes, most of which only the handshake needs.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 pub(crate) struct Client {
     state: State,
     /// Everything up to the state's next message. Nobody reads it once the handshake is done.
@@ -63,7 +63,7 @@ pub(crate) struct Client {
     proven: Option<u64>,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 enum State {
     /// Before ServerHello.
     Hello(Greeting),
@@ -74,7 +74,7 @@ enum State {
     Failed,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Greeting {
     random: [u8; 32],
     keys: PrivateKeys,
@@ -83,7 +83,7 @@ struct Greeting {
     retried: bool,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Flight {
     client: Secret,
     server: Secret,
@@ -94,7 +94,7 @@ struct Flight {
 }
 
 /// What the server has to send next.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 enum Next {
     EncryptedExtensions,
     /// Or CertificateRequest, once.
@@ -103,7 +103,7 @@ enum Next {
     Finished,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Established {
     exporter: Secret,
     resumption: Secret,
@@ -233,6 +233,10 @@ impl Client {
                     Progress::More
                 })
             }
+            (State::Done(_), Level::Application, message::CERTIFICATE_REQUEST) => Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a certificate is asked for behind the handshake",
+            )),
             _ => Err(unexpected()),
         }
     }

@@ -8,7 +8,7 @@ use crate::error::{Fault, fault};
 
 /// A private key for each group. Only the key of a group that is used becomes more than random
 /// bytes.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 pub(super) struct PrivateKeys {
     x25519: Secret,
     #[cfg(feature = "p256")]

@@ -14,8 +14,8 @@ mod extensions;
 mod schedule;
 mod server_hello;
 mod server_messages;
-#[cfg(test)]
-mod support;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod support;
 #[cfg(test)]
 mod tests;
 mod ticket;

@@ -16,7 +16,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::schedule::Hash;
-use super::support::{CLIENT_PARAMETERS, Retry, Secrets, Server, config};
+use super::support::{CLIENT_PARAMETERS, Secrets, Server, client, start};
 use super::{Client, Level, Progress};
 use crate::coding::Writer;
 use crate::config::{Config, Suite};
@@ -31,20 +31,6 @@ enum Step {
     Parameters(Vec<u8>),
     Done(Hash, Hash),
     Ticket,
-}
-
-fn client() -> Client {
-    Client::new([1; 32], [2; 32], [3; 32])
-}
-
-/// The client's first message.
-fn start(client: &mut Client, config: &Config<'_>) -> Vec<u8> {
-    let mut out = [0; 2048];
-    let mut writer = Writer::new(&mut out);
-    client
-        .start(config, CLIENT_PARAMETERS, &mut writer)
-        .unwrap();
-    writer.written().to_vec()
 }
 
 /// Gives `message` to `client`; also what it wrote.
@@ -115,31 +101,4 @@ fn alert(config: &Config<'_>, server: &mut Server) -> Option<u8> {
         assert_ne!(error.code, Code::INTERNAL_ERROR);
         error.code.alert()
     })
-}
-
-/// A client before each message of a whole conversation, and that message: a retry, a request for
-/// a certificate, and a ticket at the end.
-fn conversation() -> Vec<(Client, Level, Vec<u8>)> {
-    let config = config();
-    let mut server = Server::new();
-    server.retry = Some(Retry {
-        group: None,
-        cookie: b"cookie".to_vec(),
-    });
-    server.request = true;
-    let mut client = client();
-    let mut sent = start(&mut client, &config);
-    let mut all: Vec<(Client, Level, Vec<u8>)> = vec![];
-    for _ in 0..2 {
-        let flight = server.answer(&sent);
-        sent.clear();
-        for (level, message) in flight {
-            all.push((client.clone(), level, message.clone()));
-            sent.extend(read(&mut client, &config, level, &message).unwrap().1);
-        }
-    }
-    server.finish(&sent);
-    let (ticket, _) = server.ticket(b"ticket", 60);
-    all.push((client, Level::Application, ticket));
-    all
 }
