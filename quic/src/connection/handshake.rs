@@ -3,8 +3,8 @@
 use super::crypto_stream::Taken;
 use super::{Connection, State};
 use crate::coding::Writer;
-use crate::config::{Config, Suite};
-use crate::crypto::{OneRtt, Pair, Secret};
+use crate::config::Config;
+use crate::crypto::{OneRtt, Pair};
 use crate::error::{Code, Fault, fault};
 use crate::frame::NewConnectionId;
 use crate::packet::ConnectionId;
@@ -13,16 +13,6 @@ use crate::recovery::Space;
 use crate::stream::Limits;
 use crate::time::Instant;
 use crate::tls::{Level, Progress};
-
-/// What TLS came to, without the borrow of its message.
-enum Step {
-    More,
-    Retry(usize),
-    HandshakeKeys(Suite, Secret, Secret),
-    Parameters(Theirs),
-    Done(Secret, Secret, usize),
-    Ticket(usize),
-}
 
 impl Connection<'_> {
     /// Writes the first message, before anything is sent.
@@ -145,24 +135,17 @@ impl Connection<'_> {
 
     /// Reads all messages that are whole. Returns whether there was one.
     fn read_messages(&mut self, now: Instant) -> Result<bool, Fault> {
-        let mut parameters = [0; OURS_MAX];
-        let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
         let mut any = false;
-        while let Some((step, len)) = self.read_message(parameters)? {
+        while self.read_message(now)? {
             any = true;
-            match self.level {
-                Level::Application => self.incoming.consume(&mut self.late_crypto, len),
-                _ => {
-                    let (memory, _) = self.streams.memory_mut();
-                    self.incoming.consume(memory, len);
-                }
-            }
-            self.take_step(step, now)?;
         }
         Ok(any)
     }
 
-    fn read_message(&mut self, parameters: &[u8]) -> Result<Option<(Step, usize)>, Fault> {
+    /// Reads a message if one is whole. Returns whether one was.
+    fn read_message(&mut self, now: Instant) -> Result<bool, Fault> {
+        let mut parameters = [0; OURS_MAX];
+        let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
         let level = self.level;
         let mut config = self.config;
         let (rx, tx) = self.streams.memory_mut();
@@ -177,51 +160,51 @@ impl Connection<'_> {
             Level::Application => (&self.late_crypto, &mut self.ticket),
         };
         let Some(message) = self.incoming.message(memory)? else {
-            return Ok(None);
+            return Ok(false);
         };
         let mut out = Writer::new(answer);
-        let step = match self
+        let progress = self
             .tls
-            .read(level, message, &config, parameters, &mut out)?
-        {
-            Progress::More => Step::More,
-            Progress::Retry => Step::Retry(out.len()),
-            Progress::HandshakeKeys {
-                suite,
-                client,
-                server,
-            } => Step::HandshakeKeys(suite, client, server),
-            Progress::Parameters(bytes) => Step::Parameters(Theirs::read(bytes)?),
-            Progress::Done { client, server } => Step::Done(client, server, out.len()),
-            Progress::Ticket => Step::Ticket(out.len()),
+            .read(level, message, &config, parameters, &mut out)?;
+        let (read, written) = (message.len(), out.len());
+        let parameters = match progress {
+            Progress::Parameters(bytes) => Some(Theirs::read(bytes)?),
+            _ => None,
         };
-        Ok(Some((step, message.len())))
-    }
-
-    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), Fault> {
-        match step {
-            Step::More => {}
-            Step::Retry(len) => self.outgoing.next_flight(len),
-            Step::HandshakeKeys(suite, client, server) => {
-                self.handshake = Some(Pair::new(suite, &client, &server));
-                self.next_level(Level::Handshake)?;
-                self.recovery.set_handshake_keys();
+        let progress = progress.detached();
+        match level {
+            Level::Application => self.incoming.consume(&mut self.late_crypto, read),
+            _ => self.incoming.consume(rx, read),
+        }
+        match progress {
+            Progress::More => {}
+            Progress::Retry => self.outgoing.next_flight(written),
+            Progress::HandshakeKeys => self.begin_handshake_level()?,
+            Progress::Parameters(_) => {
+                if let Some(theirs) = &parameters {
+                    self.judge_parameters(theirs)?;
+                }
             }
-            Step::Parameters(theirs) => self.judge_parameters(&theirs)?,
-            Step::Done(client, server, len) => {
+            Progress::Done => {
                 self.next_level(Level::Application)?;
-                self.outgoing.next_flight(len);
-                self.application = self
-                    .tls
-                    .suite()
-                    .map(|suite| OneRtt::new(suite, client, &server));
+                self.outgoing.next_flight(written);
                 self.connected(now);
             }
-            Step::Ticket(len) => {
-                self.ticket_len = len;
+            Progress::Ticket => {
+                self.ticket_len = written;
                 self.news.ticket = true;
             }
         }
+        Ok(true)
+    }
+
+    fn begin_handshake_level(&mut self) -> Result<(), Fault> {
+        self.handshake = self
+            .tls
+            .secrets()
+            .map(|(suite, traffic)| Pair::new(suite, &traffic.client, &traffic.server));
+        self.next_level(Level::Handshake)?;
+        self.recovery.set_handshake_keys();
         Ok(())
     }
 
@@ -288,6 +271,11 @@ impl Connection<'_> {
     }
 
     fn connected(&mut self, now: Instant) {
+        self.application = self
+            .tls
+            .secrets()
+            .map(|(suite, traffic)| OneRtt::new(suite, &traffic.client, &traffic.server));
+        self.tls.forget_secrets();
         self.state = State::Connected;
         self.news.connected = true;
         // It has served: to use it twice would tell that both connections are of one client.

@@ -100,7 +100,7 @@ enum Which {
 }
 
 impl OneRtt {
-    pub(crate) fn new(suite: Suite, client: Secret, server: &Secret) -> Self {
+    pub(crate) fn new(suite: Suite, client: &Secret, server: &Secret) -> Self {
         let next_secret = following(server);
         Self {
             suite,
@@ -114,9 +114,9 @@ impl OneRtt {
                 numbers: None,
             },
             write: Writing {
-                header: HeaderKey::new(suite, &client),
-                key: PacketKey::new(suite, &client),
-                secret: client,
+                header: HeaderKey::new(suite, client),
+                key: PacketKey::new(suite, client),
+                secret: client.clone(),
                 phase: false,
                 sealed: 0,
                 first: None,
@@ -375,8 +375,8 @@ mod tests {
     fn ends() -> (OneRtt, OneRtt) {
         let (client, server) = (Secret::new([1; 32]), Secret::new([2; 32]));
         (
-            OneRtt::new(Suite::Aes128Gcm, client.clone(), &server),
-            OneRtt::new(Suite::Aes128Gcm, server, &client),
+            OneRtt::new(Suite::Aes128Gcm, &client, &server),
+            OneRtt::new(Suite::Aes128Gcm, &server, &client),
         )
     }
 

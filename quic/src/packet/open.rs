@@ -171,8 +171,8 @@ mod tests {
     fn ends(suite: Suite) -> (OneRtt, OneRtt) {
         let (client, server) = (Secret::new([1; 32]), Secret::new([2; 32]));
         (
-            OneRtt::new(suite, client.clone(), &server),
-            OneRtt::new(suite, server, &client),
+            OneRtt::new(suite, &client, &server),
+            OneRtt::new(suite, &server, &client),
         )
     }
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_short_packet_of_rfc_9001_opens() {
         let secret = Secret::new(hex(SHORT_SECRET).try_into().unwrap());
-        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, Secret::ZERO, &secret);
+        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, &Secret::ZERO, &secret);
         let mut bytes = hex(SHORT);
         let opened = only(&mut bytes)
             .open_one_rtt(&mut keys, Some(SHORT_NUMBER - 9), NOW, PTO)

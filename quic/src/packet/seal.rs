@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn the_short_packet_of_rfc_9001_is_made_byte_for_byte() {
         let secret = Secret::new(hex(SHORT_SECRET).try_into().unwrap());
-        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, secret, &Secret::ZERO);
+        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, &secret, &Secret::ZERO);
         let mut bytes = [0xee; 64];
         let mut out = Writer::new(&mut bytes);
         let acked = Some(SHORT_NUMBER - 40_000);
@@ -364,7 +364,7 @@ mod tests {
     fn a_packet_after_an_update_has_the_other_phase() {
         let mut keys = OneRtt::new(
             Suite::Aes128Gcm,
-            Secret::new([1; 32]),
+            &Secret::new([1; 32]),
             &Secret::new([2; 32]),
         );
         let mut bytes = [0; 100];

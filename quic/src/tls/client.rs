@@ -28,27 +28,37 @@ pub(crate) enum Level {
 }
 
 /// What a message led to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress<'a> {
     /// Nothing that others need to know.
     More,
     /// HelloRetryRequest: a second ClientHello, of the Initial level, was written.
     Retry,
-    /// ServerHello: the secrets of the Handshake level.
-    HandshakeKeys {
-        suite: Suite,
-        client: Secret,
-        server: Secret,
-    },
+    /// ServerHello: [`Client::secrets`] has those of the Handshake level.
+    HandshakeKeys,
     /// EncryptedExtensions: the server's transport parameters, encoded. They are not to be relied
     /// on before [`Progress::Done`].
     Parameters(&'a [u8]),
-    /// The server's Finished: it is who it should be, the secrets of the Application level are
-    /// there, and our last messages, of the Handshake level, were written.
-    Done { client: Secret, server: Secret },
+    /// The server's Finished: it is who it should be, [`Client::secrets`] has those of the
+    /// Application level, and our last messages, of the Handshake level, were written.
+    Done,
     /// NewSessionTicket: what [`Config::ticket`] of another connection takes was written. A later
     /// ticket is as good as an earlier one.
     Ticket,
+}
+
+impl Progress<'_> {
+    /// The same without the message's bytes, which may be overwritten then.
+    pub(crate) const fn detached(self) -> Progress<'static> {
+        match self {
+            Self::More => Progress::More,
+            Self::Retry => Progress::Retry,
+            Self::HandshakeKeys => Progress::HandshakeKeys,
+            Self::Parameters(_) => Progress::Parameters(&[]),
+            Self::Done => Progress::Done,
+            Self::Ticket => Progress::Ticket,
+        }
+    }
 }
 
 /// The TLS side of a connection. About 300 bytes, most of which only the handshake needs.
@@ -85,8 +95,7 @@ struct Greeting {
 
 #[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Flight {
-    client: Secret,
-    server: Secret,
+    traffic: Traffic,
     master: Secret,
     next: Next,
     /// Whether the server asked for a certificate.
@@ -107,6 +116,15 @@ enum Next {
 struct Established {
     exporter: Secret,
     resumption: Secret,
+    /// Until they were made into keys.
+    traffic: Option<Traffic>,
+}
+
+/// The traffic secrets of one level.
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct Traffic {
+    pub(crate) client: Secret,
+    pub(crate) server: Secret,
 }
 
 // What reads a message of one type has a frame of its own (`inline(never)`): what it needs is not on
@@ -206,10 +224,10 @@ impl Client {
                 self.server_hello(message, body, context)
             }
             (State::Flight(flight), Level::Handshake, message::FINISHED) => {
-                let (established, progress) =
+                let established =
                     flight.finish(&mut self.transcript, message, body, context.out)?;
                 self.state = State::Done(established);
-                Ok(progress)
+                Ok(Progress::Done)
             }
             (State::Flight(flight), Level::Handshake, _) => {
                 let progress = flight.read(&self.transcript, kind, body, context, resumed)?;
@@ -267,7 +285,7 @@ impl Client {
         self.suite = Some(suite);
         match hello.answer {
             Answer::Retry { group, cookie } => self.retry(message, group, cookie, context),
-            Answer::Accept { share, psk } => self.accept(message, suite, share, psk, context),
+            Answer::Accept { share, psk } => self.accept(message, share, psk, context),
         }
     }
 
@@ -324,7 +342,6 @@ impl Client {
     fn accept<'a>(
         &mut self,
         message: &[u8],
-        suite: Suite,
         share: Option<(u16, &[u8])>,
         psk: Option<u16>,
         context: &Context<'_, '_>,
@@ -358,21 +375,38 @@ impl Client {
         let hash = self.transcript.hash();
         let early = schedule::early(psk.as_ref().map_or(&Secret::ZERO, |offer| &offer.psk));
         let handshake = schedule::handshake(&early, &shared);
-        let flight = Flight {
-            client: hkdf::derive(&handshake, b"c hs traffic", &hash),
-            server: hkdf::derive(&handshake, b"s hs traffic", &hash),
+        self.proven = psk.map(|offer| offer.authenticated);
+        self.state = State::Flight(Flight {
+            traffic: Traffic {
+                client: hkdf::derive(&handshake, b"c hs traffic", &hash),
+                server: hkdf::derive(&handshake, b"s hs traffic", &hash),
+            },
             master: schedule::master(&handshake),
             next: Next::EncryptedExtensions,
             asked: false,
+        });
+        Ok(Progress::HandshakeKeys)
+    }
+
+    /// The suite and the secrets of the level that was reached last. `None` before there are any,
+    /// and once they were forgotten.
+    pub(crate) const fn secrets(&self) -> Option<(Suite, &Traffic)> {
+        let traffic = match &self.state {
+            State::Flight(flight) => Some(&flight.traffic),
+            State::Done(established) => established.traffic.as_ref(),
+            State::Hello(_) | State::Failed => None,
         };
-        let progress = Progress::HandshakeKeys {
-            suite,
-            client: flight.client.clone(),
-            server: flight.server.clone(),
-        };
-        self.proven = psk.map(|offer| offer.authenticated);
-        self.state = State::Flight(flight);
-        Ok(progress)
+        match (self.suite, traffic) {
+            (Some(suite), Some(traffic)) => Some((suite, traffic)),
+            _ => None,
+        }
+    }
+
+    /// Forgets the secrets of the Application level: from them, all keys to come could be told.
+    pub(crate) fn forget_secrets(&mut self) {
+        if let State::Done(established) = &mut self.state {
+            established.traffic = None;
+        }
     }
 
     /// Keying material for the application (RFC 8446 §7.5). `false`, and nothing written, before
@@ -389,11 +423,6 @@ impl Client {
     /// Whether the server took the ticket that it was offered.
     pub(crate) const fn is_resumed(&self) -> bool {
         self.proven.is_some()
-    }
-
-    /// The suite that the server chose, once it has.
-    pub(crate) const fn suite(&self) -> Option<Suite> {
-        self.suite
     }
 }
 
@@ -439,20 +468,20 @@ impl Flight {
     /// Reads the server's Finished and writes our last messages: an empty certificate when there
     /// was a request, and Finished.
     #[inline(never)]
-    fn finish<'a>(
+    fn finish(
         &self,
         transcript: &mut Transcript,
         message: &[u8],
         body: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<(Established, Progress<'a>), Fault> {
+    ) -> Result<Established, Fault> {
         if !matches!(self.next, Next::Finished) {
             return Err(unexpected());
         }
         if body.len() != size_of::<Hash>() {
             return Err(malformed());
         }
-        let expected = schedule::finished(&self.server, &transcript.hash());
+        let expected = schedule::finished(&self.traffic.server, &transcript.hash());
         if !hkdf::equal(body, &expected) {
             return Err(fault!(
                 Code::crypto(alert::DECRYPT_ERROR),
@@ -466,21 +495,20 @@ impl Flight {
             out.bytes(&EMPTY).ok_or(no_room())?;
             transcript.add(&EMPTY);
         }
-        let finished = schedule::finished(&self.client, &transcript.hash());
+        let finished = schedule::finished(&self.traffic.client, &transcript.hash());
         let at = out.len();
         out.bytes(&[message::FINISHED, 0, 0, 32])
             .and_then(|()| out.bytes(&finished))
             .ok_or(no_room())?;
         transcript.add(out.written().get(at..).unwrap_or_default());
-        let established = Established {
+        Ok(Established {
             exporter: hkdf::derive(&self.master, b"exp master", &hash),
             resumption: hkdf::derive(&self.master, b"res master", &transcript.hash()),
-        };
-        let progress = Progress::Done {
-            client: hkdf::derive(&self.master, b"c ap traffic", &hash),
-            server: hkdf::derive(&self.master, b"s ap traffic", &hash),
-        };
-        Ok((established, progress))
+            traffic: Some(Traffic {
+                client: hkdf::derive(&self.master, b"c ap traffic", &hash),
+                server: hkdf::derive(&self.master, b"s ap traffic", &hash),
+            }),
+        })
     }
 }
 

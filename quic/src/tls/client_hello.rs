@@ -169,8 +169,9 @@ fn bind(
 /// The name to send as SNI: a DNS name without its final dot (RFC 6066 §3), not an address.
 pub(super) fn dns_name(name: &str) -> Option<&str> {
     let name = name.strip_suffix('.').unwrap_or(name);
-    let last = name.rsplit('.').next()?;
-    let is_address = name.contains(':') || last.bytes().all(|byte| byte.is_ascii_digit());
+    let mut labels = name.as_bytes().rsplit(|&byte| byte == b'.');
+    let is_address =
+        name.bytes().any(|byte| byte == b':') || labels.next()?.iter().all(u8::is_ascii_digit);
     // An empty name has an empty last label, which is all digits.
     (!is_address).then_some(name)
 }

@@ -9,6 +9,8 @@ mod certificate;
 mod client;
 mod client_hello;
 mod codes;
+#[cfg(feature = "p256")]
+mod curve;
 mod exchange;
 mod extensions;
 mod schedule;

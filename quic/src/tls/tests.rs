@@ -45,13 +45,15 @@ fn read(
     let step = match client.read(level, message, config, CLIENT_PARAMETERS, &mut writer)? {
         Progress::More => Step::More,
         Progress::Retry => Step::Retry,
-        Progress::HandshakeKeys {
-            suite,
-            client,
-            server,
-        } => Step::Keys(suite, *client.bytes(), *server.bytes()),
+        Progress::HandshakeKeys => {
+            let (suite, traffic) = client.secrets().unwrap();
+            Step::Keys(suite, *traffic.client.bytes(), *traffic.server.bytes())
+        }
         Progress::Parameters(parameters) => Step::Parameters(parameters.to_vec()),
-        Progress::Done { client, server } => Step::Done(*client.bytes(), *server.bytes()),
+        Progress::Done => {
+            let (_, traffic) = client.secrets().unwrap();
+            Step::Done(*traffic.client.bytes(), *traffic.server.bytes())
+        }
         Progress::Ticket => Step::Ticket,
     };
     Ok((step, writer.written().to_vec()))

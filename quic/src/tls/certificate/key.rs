@@ -7,6 +7,8 @@ use super::alert;
 #[cfg(feature = "p256")]
 use super::der::Der;
 use crate::error::{Code, Fault, fault};
+#[cfg(feature = "p256")]
+use crate::tls::curve;
 
 /// SignatureScheme numbers (RFC 8446 §4.2.3).
 const ED25519: u16 = 0x0807;
@@ -178,9 +180,11 @@ fn ed25519(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
 #[cfg(feature = "p256")]
 #[inline(never)]
 fn p256(point: &[u8; 65], message: &[u8], signature: &[u8]) -> Option<()> {
-    use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
+    use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+    use p256::ecdsa::{Signature, VerifyingKey};
+    use sha2::{Digest as _, Sha256};
 
-    let key = VerifyingKey::from_sec1_bytes(point).ok()?;
+    let key = VerifyingKey::from_affine(curve::read(point)?).ok()?;
     // ECDSA-Sig-Value (RFC 3279 §2.2.3).
     let mut outer = Der::new(signature);
     let mut numbers = outer.sequence()?;
@@ -189,7 +193,8 @@ fn p256(point: &[u8; 65], message: &[u8], signature: &[u8]) -> Option<()> {
     let s = scalar(numbers.unsigned()?)?;
     numbers.end()?;
     let signature = Signature::from_scalars(r, s).ok()?;
-    key.verify(message, &signature).ok()
+    key.verify_prehash(&Sha256::digest(message), &signature)
+        .ok()
 }
 
 /// A number in 32 bytes, when it is not larger.

@@ -9,6 +9,8 @@
 //! included, of the 96 KiB that the crate may take. It is the tests' second opinion instead.
 
 #[cfg(feature = "authority")]
+mod address;
+#[cfg(feature = "authority")]
 mod chain;
 #[cfg(feature = "authority")]
 mod date;

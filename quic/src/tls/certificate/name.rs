@@ -1,8 +1,7 @@
 //! Is a certificate for the server that was dialled? (RFC 9525 §6). Only subjectAltName counts,
 //! never the subject's common name.
 
-use core::net::IpAddr;
-
+use super::address;
 use super::der::Der;
 
 const DNS_NAME: u8 = 0x82;
@@ -15,10 +14,10 @@ const KINDS: [u8; 9] = [
 /// Whether one of `names`, the GeneralNames in a subjectAltName, is `server`. `None`: they do not
 /// parse.
 pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
-    let (tag, wanted): (u8, &[u8]) = match server.parse() {
-        Ok(IpAddr::V4(address)) => (IP_ADDRESS, &address.octets()),
-        Ok(IpAddr::V6(address)) => (IP_ADDRESS, &address.octets()),
-        Err(_) => (DNS_NAME, host(server)),
+    let mut octets = [0; address::MAX];
+    let (tag, wanted) = match address::parse(server.as_bytes(), &mut octets) {
+        Some(octets) => (IP_ADDRESS, octets),
+        None => (DNS_NAME, host(server)),
     };
     let mut found = false;
     while !names.is_empty() {
