@@ -180,6 +180,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         let told = std::sync::Mutex::new(told);
         let node = builder(&certificate)
             .agent("waits", move |operation: &mut aire_mio::Operation| {
+                operation.send(*b"here")?;
                 let ended = operation.sleep(std::time::Duration::from_secs(60));
                 told.lock().unwrap().send(format!("{ended:?}")).unwrap();
                 ended
@@ -190,6 +191,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         let world = World::new(spawner, node.address(), Weather::default(), 7);
         let handle = world.client(options(&certificate), 7);
         let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
         operation
             .cancel(CancelReason::ResourceExhausted, "no room")
             .unwrap();
@@ -210,7 +212,9 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         .await;
         assert!(said.contains("ResourceExhausted"), "{said}");
 
-        drop(handle.invoke("waits", "it", b"").await.unwrap());
+        let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
+        drop(operation);
         said.clear();
         eventually("the node hears of the drop", || {
             said.extend(heard.try_recv());
@@ -221,6 +225,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
 
         // In the middle of a frame it is a reset.
         let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
         operation.begin(100).await.unwrap();
         drop(operation);
         said.clear();
@@ -299,6 +304,10 @@ fn who_has_disconnected_says_goodbye_and_can_connect_again() {
         let world = World::new(spawner, node.address(), Weather::default(), 9);
         let handle = world.client(options(&certificate), 9);
         mirrored(handle, &[10], 10, 1).await;
+        eventually("TLS gave a ticket", || {
+            handle.tls_ticket(&mut [0; 1000]).is_some()
+        })
+        .await;
         handle.disconnect().await;
         assert_eq!(handle.status(), Status::Off);
         assert_eq!(
