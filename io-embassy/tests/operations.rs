@@ -1,6 +1,7 @@
 //! Operations that a device invokes at a real node, over a link with weather.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
@@ -32,6 +33,7 @@ async fn mirrored(handle: Handle, lengths: &[usize], buffer: usize, seed: u64) {
             }
         }
         assert!(back == frame, "{len} bytes came back otherwise");
+        if std::env::var("PROGRESS").is_ok() { eprintln!("{seed}: {len} at {}", embassy_time::Instant::now().as_millis()); }
     }
     operation.finish().unwrap();
     assert_eq!(operation.recv(&mut buffer).await, Ok(None));
