@@ -26,11 +26,13 @@ demo: ## three programs on this machine: nodes meet and talk, share work, lose e
 	@printf '\n== 3 of 3: a thousand tokens arrive whatever happens on the way (20 s)\n\n'
 	@cargo run -q --release --locked -p aire-examples --bin resume -- demo
 
-test: ## all tests, and those of aire-proto without its default features
+test: ## all tests, and those of aire-proto and aire-quic with other features
 	$(ENSURE) $(NATIVE) redis
 	cargo test --workspace --locked
 	cargo test -p aire-proto --locked --no-default-features
 	cargo test -p aire-proto --locked --no-default-features --features alloc
+	cargo test -p aire-quic --lib --locked --no-default-features
+	cargo test -p aire-quic --lib --locked --features rsa
 
 sim: ## the simulator: SEEDS=2000 random worlds, or one: SEED=17
 	$(ENSURE) cxx
@@ -44,9 +46,10 @@ fuzz: ## each fuzz target for SECONDS=60 seconds
 	$(ENSURE) $(NATIVE) fuzz
 	scripts/fuzz.sh $(SECONDS)
 
-interop: ## both ways against an independent peer over quic-go (needs Go)
-	$(ENSURE) $(NATIVE) go
+interop: ## against independent peers: AIRE over quic-go, QUIC over four stacks (needs Go and Python)
+	$(ENSURE) $(NATIVE) go venv
 	scripts/interop.sh
+	scripts/interop-quic.sh
 
 interop-reference: ## the same against a checkout of the published one: AIRE_GO=path
 	$(ENSURE) $(NATIVE) go
@@ -70,6 +73,7 @@ lint: ## formatting, clippy and documentation, warnings denied
 	cargo fmt --check --manifest-path examples/firmware/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p aire-proto --all-targets --no-default-features --locked -- -D warnings
+	cargo clippy -p aire-quic --lib --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -D missing_docs" cargo doc --workspace --no-deps --locked
 
 clean: ## remove build output (what fuzzing found stays)

@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::frame::NewConnectionId;
 use crate::packet::ConnectionId;
 
@@ -96,16 +96,16 @@ impl Remote {
     }
 
     /// Takes a NEW_CONNECTION_ID (RFC 9000 §19.15).
-    pub(crate) fn on_new(&mut self, frame: &NewConnectionId<'_>) -> Result<(), Error> {
+    pub(crate) fn on_new(&mut self, frame: &NewConnectionId<'_>) -> Result<(), Fault> {
         if self.active().is_empty() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "a connection id for a server that uses none",
+                "a connection id for a server that uses none"
             ));
         }
-        let id = ConnectionId::new(frame.id).ok_or(Error::new(
+        let id = ConnectionId::new(frame.id).ok_or(fault!(
             Code::FRAME_ENCODING_ERROR,
-            "a connection id that is too long",
+            "a connection id that is too long"
         ))?;
         let known = self
             .entries
@@ -117,9 +117,9 @@ impl Remote {
                 && known.id == id
                 && known.reset_token == Some(frame.reset_token);
             if !same {
-                return Err(Error::new(
+                return Err(fault!(
                     Code::PROTOCOL_VIOLATION,
-                    "a connection id was given twice",
+                    "a connection id was given twice"
                 ));
             }
         }
@@ -141,20 +141,20 @@ impl Remote {
                     reset_token: Some(frame.reset_token),
                 };
                 self.entries.push(entry).map_err(|_| {
-                    Error::new(Code::CONNECTION_ID_LIMIT_ERROR, "too many connection ids")
+                    fault!(Code::CONNECTION_ID_LIMIT_ERROR, "too many connection ids")
                 })?;
             }
         }
         if self.entries.is_empty() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "all connection ids were retired",
+                "all connection ids were retired"
             ));
         }
         Ok(())
     }
 
-    fn retire_old(&mut self) -> Result<(), Error> {
+    fn retire_old(&mut self) -> Result<(), Fault> {
         let bound = self.retire_prior_to;
         while let Some(index) = self.entries.iter().position(|entry| entry.sequence < bound) {
             let entry = self.entries.remove(index);
@@ -163,15 +163,15 @@ impl Remote {
         Ok(())
     }
 
-    fn retire(&mut self, sequence: u64) -> Result<(), Error> {
+    fn retire(&mut self, sequence: u64) -> Result<(), Fault> {
         let retired = Numbered {
             sequence,
             told: false,
         };
         self.retiring.push(retired).map_err(|_| {
-            Error::new(
+            fault!(
                 Code::CONNECTION_ID_LIMIT_ERROR,
-                "too many connection ids retired at one time",
+                "too many connection ids retired at one time"
             )
         })
     }
@@ -273,10 +273,12 @@ impl Local {
     }
 
     /// Takes a RETIRE_CONNECTION_ID (RFC 9000 §19.16). `used` is the id that the packet came to.
-    pub(crate) fn on_retire(&mut self, sequence: u64, used: &[u8]) -> Result<(), Error> {
-        let violation = |reason| Error::new(Code::PROTOCOL_VIOLATION, reason);
+    pub(crate) fn on_retire(&mut self, sequence: u64, used: &[u8]) -> Result<(), Fault> {
         if sequence >= self.next {
-            return Err(violation("a connection id was retired that was not given"));
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a connection id was retired that was not given"
+            ));
         }
         let Some(index) = self
             .entries
@@ -286,8 +288,9 @@ impl Local {
             return Ok(());
         };
         if self.entries.get(index).is_some_and(|(_, id)| id == used) {
-            return Err(violation(
-                "a connection id was retired by a packet that came to it",
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a connection id was retired by a packet that came to it"
             ));
         }
         self.entries.remove(index);

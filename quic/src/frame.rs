@@ -1,7 +1,7 @@
 //! Frames as they come from the server (RFC 9000 §19).
 
 use crate::coding::Reader;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::recovery::Ack;
 use crate::stream::StreamId;
 
@@ -105,13 +105,13 @@ pub(crate) struct NewConnectionId<'a> {
 
 impl<'a> Frame<'a> {
     /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails.
-    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Error> {
-        let malformed = Error::new(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
+    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Fault> {
+        let malformed = fault!(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
         *frame_type = reader.u8().ok_or(malformed)?;
         if *frame_type > kind::HANDSHAKE_DONE {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FRAME_ENCODING_ERROR,
-                "a frame of an unknown type",
+                "a frame of an unknown type"
             ));
         }
         Self::body(*frame_type, reader).ok_or(malformed)
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(bytes: &[u8]) -> Result<Frame<'_>, Error> {
+    fn read(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
         Frame::read(&mut Reader::new(bytes), &mut 0)
     }
 

@@ -1,7 +1,7 @@
 //! Transport parameters (RFC 9000 §18): ours as they are sent, the server's as they are believed.
 
 use crate::coding::{Reader, Writer};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::packet::ConnectionId;
 use crate::time::Micros;
 use crate::varint;
@@ -119,10 +119,10 @@ impl Theirs {
     ///
     /// # Errors
     /// `TRANSPORT_PARAMETER_ERROR`: they do not parse, one is out of its bounds or came twice.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
-        Self::parse(bytes).ok_or(Error::new(
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
+        Self::parse(bytes).ok_or(fault!(
             Code::TRANSPORT_PARAMETER_ERROR,
-            "the transport parameters break a rule",
+            "the transport parameters break a rule"
         ))
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Connection, State};
 use crate::coding::Writer;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault};
 use crate::event::CloseReason;
 use crate::frame::kind;
 use crate::recovery::Space;
@@ -63,7 +63,7 @@ impl Connection<'_> {
     }
 
     /// Ends the connection because the server broke a rule, in a frame of `frame_type`.
-    pub(super) fn fail(&mut self, error: Error, frame_type: u8, now: Instant) {
+    pub(super) fn fail(&mut self, error: Fault, frame_type: u8, now: Instant) {
         let farewell = Farewell {
             application: false,
             code: error.code.0,
@@ -72,7 +72,7 @@ impl Connection<'_> {
             due: true,
             heard: 0,
         };
-        self.say_farewell(farewell, CloseReason::Violation(error), now);
+        self.say_farewell(farewell, CloseReason::Violation(*error), now);
     }
 
     fn say_farewell(&mut self, farewell: Farewell, reason: CloseReason, now: Instant) {

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::books::Books;
 use crate::coding::Reader;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::frame::Frame;
 use crate::recovery::{Ack, Space};
 use crate::stream;
@@ -38,24 +38,20 @@ impl Connection<'_> {
         origin: &Origin<'_>,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Seen, (Error, u8)> {
+    ) -> Result<Seen, (Fault, u8)> {
         let mut seen = Seen {
             ack_eliciting: false,
             whole: true,
         };
         let mut reader = Reader::new(payload);
-        if reader.is_empty() {
-            let error = Error::new(Code::PROTOCOL_VIOLATION, "a packet without a frame");
-            return Err((error, 0));
-        }
         while !reader.is_empty() && !self.is_closed() {
             let mut frame_type = 0;
             let frame =
                 Frame::read(&mut reader, &mut frame_type).map_err(|error| (error, frame_type))?;
             if origin.space != Space::Application && !frame.may_come_in_the_handshake() {
-                let error = Error::new(
+                let error = fault!(
                     Code::PROTOCOL_VIOLATION,
-                    "a frame that may not come in the handshake",
+                    "a frame that may not come in the handshake"
                 );
                 return Err((error, frame_type));
             }
@@ -73,7 +69,7 @@ impl Connection<'_> {
         origin: &Origin<'_>,
         frame: Frame<'_>,
         now: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Fault> {
         match frame {
             Frame::Padding | Frame::Ping | Frame::Blocked => {}
             Frame::Ack(ack) => self.on_ack(origin, &ack, now)?,
@@ -124,7 +120,7 @@ impl Connection<'_> {
         Ok(true)
     }
 
-    fn on_ack(&mut self, origin: &Origin<'_>, ack: &Ack<'_>, now: Instant) -> Result<(), Error> {
+    fn on_ack(&mut self, origin: &Origin<'_>, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
         let space = origin.space;
         let mut books = Books {
             streams: &mut self.streams,

@@ -5,7 +5,7 @@ use super::{Connection, State};
 use crate::coding::Writer;
 use crate::config::{Config, Suite};
 use crate::crypto::{OneRtt, Pair, Secret};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::packet::ConnectionId;
 use crate::parameters::{OURS_MAX, Ours, Theirs};
 use crate::recovery::Space;
@@ -65,7 +65,7 @@ impl Connection<'_> {
         offset: u64,
         data: &[u8],
         now: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Fault> {
         if space != self.level_space() {
             // Repeated bytes of a level that is done. None can come of a level ahead.
             return Ok(true);
@@ -91,9 +91,9 @@ impl Connection<'_> {
                     return Ok(true);
                 }
                 Taken::Part(_) => {
-                    return Err(Error::new(
+                    return Err(fault!(
                         Code::CRYPTO_BUFFER_EXCEEDED,
-                        "more handshake bytes than there is room for",
+                        "more handshake bytes than there is room for"
                     ));
                 }
             }
@@ -119,7 +119,7 @@ impl Connection<'_> {
     }
 
     /// Reads all messages that are whole. Returns whether there was one.
-    fn read_messages(&mut self, now: Instant) -> Result<bool, Error> {
+    fn read_messages(&mut self, now: Instant) -> Result<bool, Fault> {
         let mut parameters = [0; OURS_MAX];
         let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
         let mut any = false;
@@ -137,7 +137,7 @@ impl Connection<'_> {
         Ok(any)
     }
 
-    fn read_message(&mut self, parameters: &[u8]) -> Result<Option<(Step, usize)>, Error> {
+    fn read_message(&mut self, parameters: &[u8]) -> Result<Option<(Step, usize)>, Fault> {
         let level = self.level;
         let mut config = self.config;
         let (rx, tx) = self.streams.memory_mut();
@@ -173,7 +173,7 @@ impl Connection<'_> {
         Ok(Some((step, message.len())))
     }
 
-    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), Error> {
+    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), Fault> {
         match step {
             Step::More => {}
             Step::Retry(len) => self.outgoing.next_flight(len),
@@ -201,11 +201,11 @@ impl Connection<'_> {
     }
 
     /// Goes on to the next encryption level: nothing may be left of the one before (RFC 9001 §4.1.3).
-    fn next_level(&mut self, level: Level) -> Result<(), Error> {
+    fn next_level(&mut self, level: Level) -> Result<(), Fault> {
         if !self.incoming.is_empty() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "handshake bytes go on behind the last message of their level",
+                "handshake bytes go on behind the last message of their level"
             ));
         }
         self.incoming.restart();
@@ -216,13 +216,15 @@ impl Connection<'_> {
 
     /// Checks that the parameters belong to this very handshake (RFC 9000 §7.3), and keeps what
     /// they say.
-    fn judge_parameters(&mut self, theirs: &Theirs) -> Result<(), Error> {
-        let wrong = |reason| Err(Error::new(Code::TRANSPORT_PARAMETER_ERROR, reason));
+    fn judge_parameters(&mut self, theirs: &Theirs) -> Result<(), Fault> {
         if theirs.original_destination != Some(self.original_destination)
             || theirs.initial_source != ConnectionId::new(self.remote_ids.active())
             || theirs.retry_source != self.retry_source
         {
-            return wrong("the connection ids of the handshake were changed on the way");
+            return Err(fault!(
+                Code::TRANSPORT_PARAMETER_ERROR,
+                "the connection ids of the handshake were changed on the way"
+            ));
         }
         if let Some(token) = theirs.reset_token {
             self.remote_ids.set_reset_token(token);

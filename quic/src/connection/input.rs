@@ -4,7 +4,7 @@ use super::frames::Origin;
 use super::{Connection, State};
 use crate::cid::{LOCAL_LEN, RESET_TOKEN_LEN};
 use crate::crypto::Pair;
-use crate::error::Error;
+use crate::error::Fault;
 use crate::event::CloseReason;
 use crate::packet::{
     ConnectionId, Datagram, Long, Opened, Packet, Retry, Sealed, VERSION, Versions,
@@ -17,11 +17,11 @@ enum Drop {
     /// It is not ours, not authentic, repeated, or out of place.
     Silently,
     /// It breaks a rule; the frame's type, where it was a frame.
-    Violation(Error, u8),
+    Violation(Fault, u8),
 }
 
-impl From<Error> for Drop {
-    fn from(error: Error) -> Self {
+impl From<Fault> for Drop {
+    fn from(error: Fault) -> Self {
         Self::Violation(error, 0)
     }
 }

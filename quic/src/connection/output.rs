@@ -4,7 +4,7 @@
 use super::{Connection, DATAGRAM, State};
 use crate::carried::{Carried, Kind, Piece};
 use crate::coding::Writer;
-use crate::error::Error;
+use crate::error::Fault;
 use crate::frame::kind;
 use crate::packet::{ConnectionId, Draft, Long};
 use crate::recovery::{Sent, Space};
@@ -44,7 +44,7 @@ impl Connection<'_> {
         Some(len)
     }
 
-    fn write_packets(&mut self, out: &mut Writer<'_>, now: Instant) -> Result<(), Error> {
+    fn write_packets(&mut self, out: &mut Writer<'_>, now: Instant) -> Result<(), Fault> {
         if let Some(keys) = self.application.as_mut()
             && self.confirmed
             && keys.wants_update()
@@ -109,7 +109,7 @@ impl Connection<'_> {
         space: Space,
         out: &mut Writer<'_>,
         now: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         if !self.wants_to_send(space, now) {
             return Ok(());
         }
@@ -168,7 +168,7 @@ impl Connection<'_> {
         len: usize,
         pad_to: usize,
         out: &mut Writer<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let keys = match space {
             Space::Initial => &self.initial,
             Space::Handshake => &self.handshake,
@@ -318,7 +318,7 @@ impl Connection<'_> {
 
     /// Writes CONNECTION_CLOSE, in every space that the server may be able to read (RFC 9000
     /// §10.2.3).
-    fn write_farewell(&mut self, out: &mut Writer<'_>) -> Result<(), Error> {
+    fn write_farewell(&mut self, out: &mut Writer<'_>) -> Result<(), Fault> {
         let Some(mut farewell) = self.farewell.filter(|farewell| farewell.due) else {
             return Ok(());
         };

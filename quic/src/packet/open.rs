@@ -2,7 +2,7 @@
 
 use super::{PHASE, masked_bits, number, reserved_bits};
 use crate::crypto::{Keys, OneRtt, SAMPLE_LEN};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::time::{Instant, Micros};
 
 /// The mask is made from what lies so far behind the packet number's beginning.
@@ -55,7 +55,7 @@ impl<'a> Sealed<'a> {
         mut self,
         keys: &Keys,
         largest: Option<u64>,
-    ) -> Result<Option<Opened<'a>>, Error> {
+    ) -> Result<Option<Opened<'a>>, Fault> {
         let mask = keys.mask(&self.sample);
         let Some(header) = self.unmask(mask, largest) else {
             return Ok(None);
@@ -81,7 +81,7 @@ impl<'a> Sealed<'a> {
         largest: Option<u64>,
         now: Instant,
         pto: Micros,
-    ) -> Result<Option<Opened<'a>>, Error> {
+    ) -> Result<Option<Opened<'a>>, Fault> {
         let mask = keys.read_mask(&self.sample);
         let Some(header) = self.unmask(mask, largest) else {
             return Ok(None);
@@ -119,13 +119,16 @@ impl<'a> Sealed<'a> {
 
 impl Header {
     /// An authentic packet of this header, whose payload is the first `len` bytes of `body`.
-    fn opened(self, body: &[u8], len: usize, behind: bool) -> Result<Option<Opened<'_>>, Error> {
+    fn opened(self, body: &[u8], len: usize, behind: bool) -> Result<Option<Opened<'_>>, Fault> {
         let payload = body.get(..len).unwrap_or_default();
         if self.first & reserved_bits(self.first) != 0 {
-            return Err(violation("a packet's reserved bits are set"));
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a packet's reserved bits are set"
+            ));
         }
         if payload.is_empty() {
-            return Err(violation("a packet without frames"));
+            return Err(fault!(Code::PROTOCOL_VIOLATION, "a packet without frames"));
         }
         Ok(Some(Opened {
             number: self.number,
@@ -133,10 +136,6 @@ impl Header {
             behind,
         }))
     }
-}
-
-const fn violation(reason: &'static str) -> Error {
-    Error::new(Code::PROTOCOL_VIOLATION, reason)
 }
 
 #[cfg(test)]

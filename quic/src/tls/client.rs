@@ -2,7 +2,7 @@
 
 use super::certificate::{self, ServerKey};
 use super::client_hello::Hello;
-use super::codes::{self, alert, illegal, malformed, message, no_room, unexpected};
+use super::codes::{self, ILLEGAL, alert, malformed, message, no_room, unexpected};
 use super::exchange::PrivateKeys;
 use super::extensions::unsolicited;
 use super::schedule::{self, Hash, Transcript};
@@ -12,7 +12,7 @@ use super::ticket::{self, Offer};
 use crate::coding::{Reader, Writer};
 use crate::config::{Config, Group, Suite};
 use crate::crypto::{Secret, hkdf};
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// What a server's signature is over, in front of the transcript's hash (RFC 8446 §4.4.3).
 const SIGNED: &[u8; 98] = b"                                                                \
@@ -144,7 +144,7 @@ impl Client {
         config: &Config<'_>,
         parameters: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let State::Hello(greeting @ Greeting { group: None, .. }) = &mut self.state else {
             return Err(no_room());
         };
@@ -175,7 +175,7 @@ impl Client {
         config: &Config<'_>,
         parameters: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut context = Context {
             config,
             parameters,
@@ -193,7 +193,7 @@ impl Client {
         level: Level,
         message: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut reader = Reader::new(message);
         let kind = reader.u8().ok_or(malformed())?;
         let body = reader.u24_bytes().ok_or(malformed())?;
@@ -242,7 +242,7 @@ impl Client {
         message: &'a [u8],
         body: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let hello = ServerHello::parse(body)?;
         let suite = context
             .config
@@ -250,9 +250,15 @@ impl Client {
             .iter()
             .copied()
             .find(|suite| codes::suite(*suite) == hello.suite)
-            .ok_or(illegal("the server chose a suite that was not offered"))?;
+            .ok_or(fault!(
+                ILLEGAL,
+                "the server chose a suite that was not offered"
+            ))?;
         if self.suite.is_some_and(|before| before != suite) {
-            return Err(illegal("the server changed the suite after its retry"));
+            return Err(fault!(
+                ILLEGAL,
+                "the server changed the suite after its retry"
+            ));
         }
         self.suite = Some(suite);
         match hello.answer {
@@ -269,7 +275,7 @@ impl Client {
         group: Option<u16>,
         cookie: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let State::Hello(greeting) = &mut self.state else {
             return Err(unexpected());
         };
@@ -286,10 +292,13 @@ impl Client {
                 .iter()
                 .copied()
                 .find(|group| codes::group(*group) == code && *group != sent)
-                .ok_or(illegal("the server wants a group that it cannot want"))?;
+                .ok_or(fault!(
+                    ILLEGAL,
+                    "the server wants a group that it cannot want"
+                ))?;
             greeting.group = Some(share);
         } else if cookie.is_empty() {
-            return Err(illegal("a retry that would change nothing"));
+            return Err(fault!(ILLEGAL, "a retry that would change nothing"));
         }
         self.transcript.fold();
         self.transcript.add(message);
@@ -315,22 +324,30 @@ impl Client {
         share: Option<(u16, &[u8])>,
         psk: Option<u16>,
         context: &Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let State::Hello(greeting) = &self.state else {
             return Err(unexpected());
         };
         let sent = greeting.group.ok_or(unexpected())?;
-        let (group, public) = share.ok_or(Error::tls(
-            alert::MISSING_EXTENSION,
-            "the server sent no key share",
+        let (group, public) = share.ok_or(fault!(
+            Code::crypto(alert::MISSING_EXTENSION),
+            "the server sent no key share"
         ))?;
         if group != codes::group(sent) {
-            return Err(illegal("the server's key share is of another group"));
+            return Err(fault!(
+                ILLEGAL,
+                "the server's key share is of another group"
+            ));
         }
         let psk = match psk {
             None => None,
             Some(0) => Some(Offer::of(context.config).ok_or(unsolicited())?),
-            Some(_) => return Err(illegal("the server chose a key that was not offered")),
+            Some(_) => {
+                return Err(fault!(
+                    ILLEGAL,
+                    "the server chose a key that was not offered"
+                ));
+            }
         };
         let shared = greeting.keys.agree(sent, public)?;
         self.transcript.add(message);
@@ -386,7 +403,7 @@ impl Flight {
         body: &'a [u8],
         context: &Context<'_, '_>,
         resumed: bool,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut progress = Progress::More;
         match (&self.next, kind) {
             (Next::EncryptedExtensions, message::ENCRYPTED_EXTENSIONS) => {
@@ -424,7 +441,7 @@ impl Flight {
         message: &[u8],
         body: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<(Established, Progress<'a>), Error> {
+    ) -> Result<(Established, Progress<'a>), Fault> {
         if !matches!(self.next, Next::Finished) {
             return Err(unexpected());
         }
@@ -433,9 +450,9 @@ impl Flight {
         }
         let expected = schedule::finished(&self.server, &transcript.hash());
         if !hkdf::equal(body, &expected) {
-            return Err(Error::tls(
-                alert::DECRYPT_ERROR,
-                "the server's Finished is wrong",
+            return Err(fault!(
+                Code::crypto(alert::DECRYPT_ERROR),
+                "the server's Finished is wrong"
             ));
         }
         transcript.add(message);
@@ -465,7 +482,7 @@ impl Flight {
 
 /// The key of the certificate in a Certificate message, which is one that `config` trusts.
 #[inline(never)]
-fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Error> {
+fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Fault> {
     certificate::check(
         messages::certificate(body)?,
         &config.trust,
@@ -476,10 +493,10 @@ fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Error> {
 
 /// Checks a CertificateVerify message: that the server has the private key to `key`.
 #[inline(never)]
-fn verify(key: &ServerKey, body: &[u8], transcript: &Hash) -> Result<(), Error> {
+fn verify(key: &ServerKey, body: &[u8], transcript: &Hash) -> Result<(), Fault> {
     let (scheme, signature) = messages::certificate_verify(body)?;
     if !codes::SCHEMES.contains(&scheme) {
-        return Err(illegal("a signature scheme that was not offered"));
+        return Err(fault!(ILLEGAL, "a signature scheme that was not offered"));
     }
     let mut signed = [0; SIGNED.len() + size_of::<Hash>()];
     if let Some((front, back)) = signed.split_first_chunk_mut() {

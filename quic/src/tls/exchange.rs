@@ -1,10 +1,10 @@
 //! The key exchange: X25519 (RFC 7748) and ECDH over P-256 (RFC 8446 §4.2.8, §7.4.2).
 
-use super::codes::illegal;
+use super::codes::ILLEGAL;
 use crate::coding::Writer;
 use crate::config::Group;
 use crate::crypto::Secret;
-use crate::error::Error;
+use crate::error::{Fault, fault};
 
 /// A private key for each group. Only the key of a group that is used becomes more than random
 /// bytes.
@@ -36,13 +36,13 @@ impl PrivateKeys {
     }
 
     /// The secret that is shared with whose public key `theirs` is.
-    pub(super) fn agree(&self, group: Group, theirs: &[u8]) -> Result<Secret, Error> {
+    pub(super) fn agree(&self, group: Group, theirs: &[u8]) -> Result<Secret, Fault> {
         match group {
             Group::X25519 => curve25519::agree(&self.x25519, theirs),
             #[cfg(feature = "p256")]
             Group::P256 => p256::agree(&self.p256, theirs),
         }
-        .ok_or(illegal("the server's key share is no public key"))
+        .ok_or(fault!(ILLEGAL, "the server's key share is no public key"))
     }
 }
 

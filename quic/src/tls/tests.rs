@@ -20,7 +20,7 @@ use super::support::{CLIENT_PARAMETERS, Retry, Secrets, Server, config};
 use super::{Client, Level, Progress};
 use crate::coding::Writer;
 use crate::config::{Config, Suite};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault};
 
 /// What a message led to, with nothing borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn read(
     config: &Config<'_>,
     level: Level,
     message: &[u8],
-) -> Result<(Step, Vec<u8>), Error> {
+) -> Result<(Step, Vec<u8>), Fault> {
     let mut out = [0; 2048];
     let mut writer = Writer::new(&mut out);
     let step = match client.read(level, message, config, CLIENT_PARAMETERS, &mut writer)? {
@@ -72,7 +72,7 @@ fn read(
 }
 
 /// A whole handshake: the client, and the steps that it took.
-fn handshake(config: &Config<'_>, server: &mut Server) -> Result<(Client, Vec<Step>), Error> {
+fn handshake(config: &Config<'_>, server: &mut Server) -> Result<(Client, Vec<Step>), Fault> {
     let mut client = client();
     let mut sent = start(&mut client, config);
     let mut steps = vec![];

@@ -6,7 +6,7 @@ use ed25519_compact::{PublicKey, Signature};
 use super::alert;
 #[cfg(feature = "p256")]
 use super::der::Der;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// SignatureScheme numbers (RFC 8446 §4.2.3).
 const ED25519: u16 = 0x0807;
@@ -51,7 +51,7 @@ pub(crate) enum ServerKey {
 
 impl ServerKey {
     /// Reads a whole SubjectPublicKeyInfo.
-    pub(super) fn parse(info: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(info: &[u8]) -> Result<Self, Fault> {
         if let Some(key) = info.strip_prefix(&ED25519_KEY)
             && let Ok(key) = key.try_into()
         {
@@ -67,9 +67,9 @@ impl ServerKey {
         if let Some(key) = super::rsa::parse(info) {
             return Ok(Self::Rsa(key));
         }
-        Err(Error::tls(
-            alert::UNSUPPORTED_CERTIFICATE,
-            "certificate's key is of a kind that is not supported",
+        Err(fault!(
+            Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+            "certificate's key is of a kind that is not supported"
         ))
     }
 
@@ -80,7 +80,7 @@ impl ServerKey {
         scheme: u16,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         // PKCS #1 is for certificates alone.
         #[cfg(feature = "rsa")]
         let scheme = if scheme == RSA_PKCS1_SHA256 {
@@ -90,13 +90,13 @@ impl ServerKey {
         };
         match self.signed(scheme, message, signature) {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::tls(
-                alert::DECRYPT_ERROR,
-                "CertificateVerify does not verify",
+            Some(false) => Err(fault!(
+                Code::crypto(alert::DECRYPT_ERROR),
+                "CertificateVerify does not verify"
             )),
-            None => Err(Error::tls(
-                alert::ILLEGAL_PARAMETER,
-                "signature scheme does not fit the server's key",
+            None => Err(fault!(
+                Code::crypto(alert::ILLEGAL_PARAMETER),
+                "signature scheme does not fit the server's key"
             )),
         }
     }
@@ -108,17 +108,17 @@ impl ServerKey {
         algorithm: &[u8],
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let result = scheme(algorithm).and_then(|scheme| self.signed(scheme, message, signature));
         match result {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::tls(
-                alert::BAD_CERTIFICATE,
-                "certificate's signature does not verify",
+            Some(false) => Err(fault!(
+                Code::crypto(alert::BAD_CERTIFICATE),
+                "certificate's signature does not verify"
             )),
-            None => Err(Error::tls(
-                alert::UNSUPPORTED_CERTIFICATE,
-                "certificate is signed in a way that is not supported",
+            None => Err(fault!(
+                Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+                "certificate is signed in a way that is not supported"
             )),
         }
     }

@@ -6,7 +6,9 @@ use std::vec::Vec;
 use super::super::codes::extension;
 use super::super::support::*;
 use super::*;
-use crate::config::{Group, Trust};
+#[cfg(feature = "p256")]
+use crate::config::Group;
+use crate::config::Trust;
 
 #[test]
 fn a_handshake_over_x25519_agrees_on_all_secrets() {
