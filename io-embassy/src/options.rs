@@ -140,22 +140,23 @@ pub struct Options {
     /// Groups for the key exchange, best first; all that were compiled in by default.
     pub groups: &'static [Group],
     /// Who this side is.
-    pub signer: &'static dyn Signer,
+    pub signer: &'static (dyn Signer + Sync),
     /// What this side can do: [`CAPABILITIES`] by default. Check others with
     /// [`capability::check_local`].
     pub capabilities: &'static [Capability<'static>],
     /// Knows the keys of DIDs: those of `did:key` by default. One that must fetch is answered
     /// `UNRESOLVABLE_DID`.
-    pub keys: &'static dyn KeyResolver,
+    pub keys: &'static (dyn KeyResolver + Sync),
     /// Checks the node's signature: Ed25519 by default.
-    pub signatures: &'static dyn SignatureVerifier,
+    pub signatures: &'static (dyn SignatureVerifier + Sync),
     /// The key that the node's HELLO must be signed with; any by default, so that TLS alone says
     /// which node it is.
     pub expects: Option<PublicKey>,
     /// The agents served here. An operation at another one is answered `AGENT_NOT_FOUND`.
     pub agents: &'static [&'static str],
-    /// How many operations the node may have open at a time; 1 by default, and no more than there
-    /// are operations in the [`Resources`](crate::Resources).
+    /// How many operations the node may have open at a time; 1 by default. So much of the room in
+    /// the [`Resources`](crate::Resources) is kept for them, and the rest is for operations that
+    /// are invoked here. More than there is room for makes no connection.
     pub incoming: u8,
     /// The protocol's own limits and times.
     pub protocol: aire_proto::Config,
@@ -177,7 +178,7 @@ impl Options {
     /// Usual values for a client of `server`, which TLS recognises by `trust`, in the name of
     /// `signer`.
     #[must_use]
-    pub fn new(server: Server, trust: Trust<'static>, signer: &'static dyn Signer) -> Self {
+    pub fn new(server: Server, trust: Trust<'static>, signer: &'static (dyn Signer + Sync)) -> Self {
         Self {
             server,
             server_name: None,
