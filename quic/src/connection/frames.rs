@@ -32,34 +32,29 @@ impl Connection<'_> {
     /// Does what all frames of a packet say.
     ///
     /// # Errors
-    /// The rule that was broken, and the type of the frame that broke it.
+    /// The rule that was broken; `frame_type` is then that of the frame that broke it.
     pub(super) fn on_frames(
         &mut self,
         origin: &Origin<'_>,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Seen, (Fault, u8)> {
+        frame_type: &mut u8,
+    ) -> Result<Seen, Fault> {
         let mut seen = Seen {
             ack_eliciting: false,
             whole: true,
         };
         let mut reader = Reader::new(payload);
         while !reader.is_empty() && !self.is_closed() {
-            let mut frame_type = 0;
-            let frame =
-                Frame::read(&mut reader, &mut frame_type).map_err(|error| (error, frame_type))?;
+            let frame = Frame::read(&mut reader, frame_type)?;
             if origin.space != Space::Application && !frame.may_come_in_the_handshake() {
-                let error = fault!(
+                return Err(fault!(
                     Code::PROTOCOL_VIOLATION,
                     "a frame that may not come in the handshake"
-                );
-                return Err((error, frame_type));
+                ));
             }
             seen.ack_eliciting |= frame.is_ack_eliciting();
-            let taken = self
-                .on_frame(origin, frame, now)
-                .map_err(|error| (error, frame_type))?;
-            seen.whole &= taken;
+            seen.whole &= self.on_frame(origin, frame, now)?;
         }
         Ok(seen)
     }

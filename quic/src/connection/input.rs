@@ -1,7 +1,7 @@
 //! From the network: datagrams, packets, and what they open (RFC 9000 §5.2, §12).
 
 use super::frames::Origin;
-use super::{Connection, State};
+use super::{Connection, State, TOKEN_MAX};
 use crate::cid::{LOCAL_LEN, RESET_TOKEN_LEN};
 use crate::crypto::Pair;
 use crate::error::Fault;
@@ -141,9 +141,10 @@ impl Connection<'_> {
             destination: destination.as_slice(),
             behind: opened.behind,
         };
+        let mut frame_type = 0;
         let seen = self
-            .on_frames(&origin, opened.payload, now)
-            .map_err(|(error, frame_type)| Drop::Violation(error, frame_type))?;
+            .on_frames(&origin, opened.payload, now, &mut frame_type)
+            .map_err(|error| Drop::Violation(error, frame_type))?;
         if seen.whole {
             let received = &mut self.spaces.get_mut(space).received;
             received.note(opened.number, seen.ack_eliciting, now);
@@ -166,9 +167,10 @@ impl Connection<'_> {
         let token = retry
             .open(&self.original_destination)
             .ok_or(Drop::Silently)?;
-        let mut kept = heapless::Vec::new();
-        kept.extend_from_slice(token).map_err(|_| Drop::Silently)?;
-        self.token = kept;
+        if token.len() > TOKEN_MAX {
+            return Err(Drop::Silently);
+        }
+        self.offer_token(token);
         self.token_of_retry = true;
         self.retry_source = Some(source);
         self.remote_ids.replace_first(source);

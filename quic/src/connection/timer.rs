@@ -17,16 +17,14 @@ impl Connection<'_> {
             State::Handshaking | State::Connected => {
                 let handshake =
                     (self.state == State::Handshaking).then_some(self.handshake_deadline);
-                [
-                    Some(self.idle_deadline),
+                let others = [
                     handshake,
                     self.recovery.next_deadline(),
                     self.spaces.get(Space::Application).received.deadline(),
                     self.path_deadline(),
-                ]
-                .into_iter()
-                .flatten()
-                .min()
+                ];
+                let first = others.iter().flatten().min();
+                Some(first.map_or(self.idle_deadline, |&first| first.min(self.idle_deadline)))
             }
         }
     }

@@ -13,7 +13,6 @@ const SAMPLE_AT: usize = 4;
 pub(crate) struct Sealed<'a> {
     packet: &'a mut [u8],
     number_at: usize,
-    sample: [u8; SAMPLE_LEN],
 }
 
 /// A packet that is authentic. It has a payload, and its reserved bits are 0.
@@ -37,13 +36,13 @@ struct Header {
 impl<'a> Sealed<'a> {
     /// `None` when the packet is too short for a sample.
     pub(super) fn new(packet: &'a mut [u8], number_at: usize) -> Option<Self> {
-        let sample_at = number_at.checked_add(SAMPLE_AT)?;
-        let sample = *packet.get(sample_at..)?.first_chunk()?;
-        Some(Self {
-            packet,
-            number_at,
-            sample,
-        })
+        let sealed = Self { packet, number_at };
+        sealed.sample().is_some().then_some(sealed)
+    }
+
+    fn sample(&self) -> Option<&[u8; SAMPLE_LEN]> {
+        let at = self.number_at.checked_add(SAMPLE_AT)?;
+        self.packet.get(at..)?.first_chunk()
     }
 
     /// Opens an Initial or Handshake packet; `largest` is the largest number that was opened in its
@@ -56,8 +55,8 @@ impl<'a> Sealed<'a> {
         keys: &Keys,
         largest: Option<u64>,
     ) -> Result<Option<Opened<'a>>, Fault> {
-        let mask = keys.mask(&self.sample);
-        let Some(header) = self.unmask(mask, largest) else {
+        let mask = self.sample().map(|sample| keys.mask(sample));
+        let Some(header) = mask.and_then(|mask| self.unmask(mask, largest)) else {
             return Ok(None);
         };
         let Some((head, body)) = self.packet.split_at_mut_checked(header.len) else {
@@ -82,8 +81,8 @@ impl<'a> Sealed<'a> {
         now: Instant,
         pto: Micros,
     ) -> Result<Option<Opened<'a>>, Fault> {
-        let mask = keys.read_mask(&self.sample);
-        let Some(header) = self.unmask(mask, largest) else {
+        let mask = self.sample().map(|sample| keys.read_mask(sample));
+        let Some(header) = mask.and_then(|mask| self.unmask(mask, largest)) else {
             return Ok(None);
         };
         let Some((head, body)) = self.packet.split_at_mut_checked(header.len) else {

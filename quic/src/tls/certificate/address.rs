@@ -1,12 +1,14 @@
 //! IP addresses in text (RFC 4291 §2.2, and dotted decimals), as their octets: what a certificate
 //! has. The parser of `core` does the same and takes three times the flash.
 
+use super::name::has;
+
 /// The octets of the longest address.
 pub(super) const MAX: usize = 16;
 
 /// The address that `text` is, in the front of `octets`, which are zeros.
 pub(super) fn parse<'o>(text: &[u8], octets: &'o mut [u8; MAX]) -> Option<&'o [u8]> {
-    if !text.iter().any(|&byte| byte == b':') {
+    if !has(text, b':') {
         let octets = octets.first_chunk_mut::<4>()?;
         return ipv4(text, octets).map(|()| &octets[..]);
     }
@@ -22,7 +24,7 @@ pub(super) fn parse<'o>(text: &[u8], octets: &'o mut [u8; MAX]) -> Option<&'o [u
         let end = rest.iter().position(|&byte| byte == b':');
         let (group, behind) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
         let room = octets.get_mut(len..)?;
-        if behind.is_empty() && group.iter().any(|&byte| byte == b'.') {
+        if behind.is_empty() && has(group, b'.') {
             ipv4(group, room.first_chunk_mut()?)?;
             len = len.saturating_add(4);
         } else {

@@ -22,7 +22,7 @@ pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
     let mut found = false;
     while !names.is_empty() {
         let name = names.element()?;
-        if !KINDS.contains(&name.tag) {
+        if !has(&KINDS, name.tag) {
             return None;
         }
         if name.tag == tag {
@@ -33,6 +33,11 @@ pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
         }
     }
     Some(found)
+}
+
+/// Whether `byte` is among `bytes`, which are too few for the search of `core` to be worth its flash.
+pub(super) fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|&other| other == byte)
 }
 
 /// The name without the dot of the root, or nothing, which no certificate names, when it is not
@@ -59,7 +64,7 @@ fn is_dns(presented: &[u8], wanted: &[u8]) -> bool {
         None => presented.eq_ignore_ascii_case(wanted),
         Some(parent) => {
             let mut labels = wanted.splitn(2, |&byte| byte == b'.').skip(1);
-            parent.contains(&b'.')
+            has(parent, b'.')
                 && labels
                     .next()
                     .is_some_and(|above| parent.eq_ignore_ascii_case(above))
