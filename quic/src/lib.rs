@@ -13,6 +13,9 @@ mod crypto;
 mod error;
 mod event;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod packet;
 mod parameters;
 mod ranges;

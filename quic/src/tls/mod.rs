@@ -22,5 +22,7 @@ pub(crate) mod support;
 mod tests;
 mod ticket;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use certificate::check as check_certificates;
 pub(crate) use client::{Client, Level, Progress};
 pub(crate) use ticket::TICKET_MAX;

@@ -12,15 +12,17 @@
     clippy::panic
 )]
 // Fuzzing needs a part of it.
-#![cfg_attr(not(test), allow(dead_code))]
+#![cfg_attr(not(test), allow(dead_code, unused_imports))]
 
 pub(crate) mod frames;
 mod parameters;
+mod script;
 mod server;
 mod wire;
 mod world;
 
 pub(crate) use parameters::Parameters;
+pub(crate) use script::play;
 pub(crate) use server::{Heard, Server, retry};
 pub(crate) use wire::Wire;
 pub(crate) use world::{Memory, START, Stage, World};

@@ -44,7 +44,7 @@ impl Wire {
                 packet.extend(varint(self.token.len() as u64));
                 packet.extend(&self.token);
             }
-            packet.extend((self.payload.len() as u16 + 20 | 0x4000).to_be_bytes());
+            packet.extend(((self.payload.len() as u16 + 20) | 0x4000).to_be_bytes());
         }
         let number_at = packet.len();
         packet.extend((self.number as u32).to_be_bytes());

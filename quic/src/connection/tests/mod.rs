@@ -23,7 +23,7 @@ mod upkeep;
 use std::vec::Vec;
 
 use super::hostile::frames as make;
-use super::hostile::{Heard, Memory, START, Server, Stage, World};
+use super::hostile::{Heard, Memory, START, Server, Stage, World, play};
 use crate::error::Code;
 use crate::event::{CloseReason, Event};
 use crate::frame::Frame;

@@ -123,4 +123,17 @@ proptest! {
         world.send(space, &make::crypto(0, front));
         quiet(&mut world);
     }
+
+    #[test]
+    fn no_script_makes_a_connection_panic_or_live_for_ever(
+        stage in any::<u8>(),
+        steps in prop::collection::vec((any::<u8>(), any::<u8>(), frame()), 0..20),
+    ) {
+        let mut script = vec![stage];
+        for (step, argument, frame) in steps {
+            script.extend([step, argument, frame.len() as u8]);
+            script.extend(frame);
+        }
+        play(&script);
+    }
 }
