@@ -140,15 +140,15 @@ pub struct Options {
     /// Groups for the key exchange, best first; all that were compiled in by default.
     pub groups: &'static [Group],
     /// Who this side is.
-    pub signer: &'static dyn Signer,
+    pub signer: &'static (dyn Signer + Sync),
     /// What this side can do: [`CAPABILITIES`] by default. Check others with
     /// [`capability::check_local`].
     pub capabilities: &'static [Capability<'static>],
     /// Knows the keys of DIDs: those of `did:key` by default. One that must fetch is answered
     /// `UNRESOLVABLE_DID`.
-    pub keys: &'static dyn KeyResolver,
+    pub keys: &'static (dyn KeyResolver + Sync),
     /// Checks the node's signature: Ed25519 by default.
-    pub signatures: &'static dyn SignatureVerifier,
+    pub signatures: &'static (dyn SignatureVerifier + Sync),
     /// The key that the node's HELLO must be signed with; any by default, so that TLS alone says
     /// which node it is.
     pub expects: Option<PublicKey>,
@@ -177,7 +177,7 @@ impl Options {
     /// Usual values for a client of `server`, which TLS recognises by `trust`, in the name of
     /// `signer`.
     #[must_use]
-    pub fn new(server: Server, trust: Trust<'static>, signer: &'static dyn Signer) -> Self {
+    pub fn new(server: Server, trust: Trust<'static>, signer: &'static (dyn Signer + Sync)) -> Self {
         Self {
             server,
             server_name: None,

@@ -49,7 +49,7 @@ const WAITERS: usize = 8;
 
 pub(crate) struct Engine {
     pub(crate) quic: &'static mut aire_quic::Connection<'static>,
-    pub(crate) proto: &'static mut dyn Protocol,
+    pub(crate) proto: &'static mut (dyn Protocol + Send),
     pub(crate) slots: &'static mut [Slot],
     pub(crate) options: Options,
     pub(crate) clock: Clock,
@@ -62,7 +62,7 @@ pub(crate) struct Engine {
     pub(crate) told_why: bool,
     /// The interface has another address.
     pub(crate) moved: bool,
-    replay: &'static mut dyn ReplayGuard,
+    replay: &'static mut (dyn ReplayGuard + Send),
     /// The protocol's connection is the one over this QUIC connection.
     up: bool,
     /// Fresh random bytes: HELLO's nonce, and that of the channel binding.
@@ -79,9 +79,9 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(
         quic: &'static mut aire_quic::Connection<'static>,
-        proto: &'static mut dyn Protocol,
+        proto: &'static mut (dyn Protocol + Send),
         slots: &'static mut [Slot],
-        replay: &'static mut dyn ReplayGuard,
+        replay: &'static mut (dyn ReplayGuard + Send),
         options: Options,
     ) -> Self {
         Self {

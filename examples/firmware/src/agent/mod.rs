@@ -1,0 +1,125 @@
+//! The sensor agent: AIRE over aire-embassy, with all of its memory in statics.
+//!
+//! It dials its node, serves [`sensor`] on the connection that it opened, and runs
+//! [`errands`] of its own over the same one.
+
+pub mod errands;
+pub mod meter;
+pub mod sensor;
+
+use aire_embassy::{Backoff, Handle, Options, Resources, Runner, Server, TimeSource};
+use aire_proto::identity::Ed25519Signer;
+use aire_quic::Trust;
+use embassy_executor::Spawner;
+use embassy_net::Stack;
+use embassy_time::Duration;
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::entropy::Entropy;
+use crate::ethernet::FRAME;
+use crate::identity::identity;
+
+/// Operations at a time, both directions together.
+const OPERATIONS: usize = 4;
+/// Their streams, and the control stream.
+const STREAMS: usize = OPERATIONS + 1;
+/// QUIC's buffer for each stream, each way. The node's certificate has to fit into all of those
+/// that receive, together.
+const BUFFER: usize = 1024;
+/// The largest UDP payload: a frame without the headers of Ethernet, IP and UDP.
+const DATAGRAM: usize = FRAME - 14 - 20 - 8;
+/// Datagrams that wait while the task is busy.
+const PACKETS: usize = 2;
+/// Names, tokens and control frames of an operation.
+const OUTBOX: usize = 192;
+/// A HELLO.
+const SCRATCH: usize = 640;
+
+/// Operations that the node may have open.
+const INCOMING: u8 = 2;
+
+type Memory = Resources<OPERATIONS, STREAMS, BUFFER, BUFFER, DATAGRAM, PACKETS, OUTBOX, SCRATCH>;
+
+static CLIENT: ConstStaticCell<Memory> = ConstStaticCell::new(Resources::new());
+
+/// What of [`Memory`] is whose: the table of sizes takes the client's one static apart by it.
+pub fn report_parts() {
+    use aire_proto::{Connection, Fixed};
+    let quic = size_of::<aire_quic::Connection<'static>>()
+        + size_of::<aire_quic::Storage<STREAMS, BUFFER, BUFFER>>();
+    let proto = size_of::<Connection<Fixed<OPERATIONS, OUTBOX, 2, SCRATCH>>>();
+    crate::say!(
+        "parts: of ",
+        size_of::<Memory>(),
+        " quic ",
+        quic,
+        " buffers ",
+        2 * STREAMS * BUFFER,
+        " proto ",
+        proto,
+        " datagrams ",
+        (PACKETS + 2) * DATAGRAM
+    );
+}
+
+/// Where the agent's peers are, and how patient it is.
+#[derive(Clone, Copy)]
+pub struct Peers {
+    /// The node.
+    pub node: Server,
+    /// The time server.
+    pub time: Server,
+    /// After how long without a packet the connection is lost.
+    pub idle_timeout: Duration,
+}
+
+/// Starts the client and the tasks that serve the sensor. `entropy` is the client's from now on.
+///
+/// # Panics
+///
+/// When called twice.
+pub fn start(
+    spawner: Spawner,
+    stack: Stack<'static>,
+    peers: Peers,
+    entropy: Entropy,
+) -> Handle {
+    static SIGNER: StaticCell<Ed25519Signer> = StaticCell::new();
+    static PINS: StaticCell<[[u8; 32]; 1]> = StaticCell::new();
+    let identity = identity();
+    let signer = SIGNER.init_with(|| Ed25519Signer::from_seed(identity.seed));
+    let pins = PINS.init([identity.server]);
+    let options = Options {
+        agents: &["sensor"],
+        incoming: INCOMING,
+        idle_timeout: peers.idle_timeout,
+        // A handshake is seconds of work for a processor that is emulated instruction by
+        // instruction.
+        handshake_timeout: Duration::from_secs(30),
+        backoff: Backoff {
+            first: Duration::from_millis(250),
+            most: Duration::from_secs(8),
+        },
+        time: TimeSource::Sntp {
+            server: peers.time,
+            every: Duration::from_secs(3600),
+        },
+        ..Options::new(peers.node, Trust::Pins(pins), signer)
+    };
+    let (handle, runner) = aire_embassy::new(stack, CLIENT.take(), options, entropy);
+    spawner.spawn(run(handle, runner).expect("the client is started once"));
+    for _ in 0..INCOMING {
+        spawner.spawn(serve(handle).expect("as many as the node may have open"));
+    }
+    handle
+}
+
+#[embassy_executor::task]
+async fn run(handle: Handle, mut runner: Runner<Entropy>) -> ! {
+    meter::metered(handle, runner.run()).await
+}
+
+#[embassy_executor::task(pool_size = INCOMING as usize)]
+async fn serve(handle: Handle) -> ! {
+    sensor::serve(handle).await
+}
