@@ -21,6 +21,7 @@ pub async fn run(name: &str, handle: Handle, store: &RefCell<TicketStore<Storage
         "resume" => resume(handle, store).await,
         "bulk" => bulk(handle).await,
         "tokens" => tokens(handle).await,
+        "reconnect" => reconnect(handle).await,
         _ => return None,
     };
     if let Err(Wrong(what)) = &ended {
@@ -241,4 +242,12 @@ async fn tokens(handle: Handle) -> Result<(), Wrong> {
     }
     say!("tokens: ", u32::from(nth), " frames in order");
     check(nth == COUNT, "frames are missing")
+}
+
+/// GOODBYE, and another connection, by TLS's ticket.
+async fn reconnect(handle: Handle) -> Result<(), Wrong> {
+    handle.disconnect().await;
+    handle.connect();
+    handle.connected().await;
+    check(handle.is_tls_resumed(), "TLS was not resumed")
 }

@@ -27,6 +27,7 @@ pub async fn metered<T>(handle: Handle, run: impl Future<Output = T>) -> T {
                 Status::Connected => tell(handle, awake_ticks() - began),
                 _ => {}
             }
+            say!("DEBUG status ", now as u32);
             status = now;
         }
         polled

@@ -35,8 +35,8 @@ const OUTBOX: usize = 192;
 /// A HELLO.
 const SCRATCH: usize = 640;
 
-/// Operations that the node may have open.
-const INCOMING: u8 = 2;
+/// Operations that the node may have open. Each has a task that serves it.
+pub const INCOMING: u8 = 2;
 
 type Memory = Resources<OPERATIONS, STREAMS, BUFFER, BUFFER, DATAGRAM, PACKETS, OUTBOX, SCRATCH>;
 
@@ -62,7 +62,7 @@ pub fn report_parts() {
     );
 }
 
-/// Where the agent's peers are, and how patient it is.
+/// Where the agent's peers are, and what they may do.
 #[derive(Clone, Copy)]
 pub struct Peers {
     /// The node.
@@ -71,6 +71,8 @@ pub struct Peers {
     pub time: Server,
     /// After how long without a packet the connection is lost.
     pub idle_timeout: Duration,
+    /// How many operations the node may have open, at most [`INCOMING`].
+    pub incoming: u8,
 }
 
 /// Starts the client and the tasks that serve the sensor. `entropy` is the client's from now on.
@@ -91,7 +93,7 @@ pub fn start(
     let pins = PINS.init([identity.server]);
     let options = Options {
         agents: &["sensor"],
-        incoming: INCOMING,
+        incoming: peers.incoming.min(INCOMING),
         idle_timeout: peers.idle_timeout,
         // A handshake is seconds of work for a processor that is emulated instruction by
         // instruction.

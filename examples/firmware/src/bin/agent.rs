@@ -2,7 +2,8 @@
 //!
 //! Arguments, from the host: `seed=` (see `entropy`), `peer=host:port` of the node, `time=host:port`
 //! of a time server, `served=N` operations to be served before the board begins with its own,
-//! `do=budget,resume,..` (see `errands`), and `idle=MS` without a packet until the connection is lost.
+//! `do=budget+resume` (see `errands`), `idle=MS` without a packet until the connection is lost,
+//! and `serves=N` operations that the node may have open.
 #![no_std]
 #![no_main]
 
@@ -50,11 +51,12 @@ async fn run(spawner: Spawner) {
 
 fn peers(arguments: &'static Arguments) -> Option<Peers> {
     let server = |key| Server::parse(arguments.get(key)?);
-    let idle = arguments.get("idle").and_then(|text| text.parse().ok());
+    let number = |key| arguments.get(key)?.parse::<u32>().ok();
     Some(Peers {
         node: server("peer")?,
         time: server("time")?,
-        idle_timeout: Duration::from_millis(idle.unwrap_or(30_000)),
+        idle_timeout: Duration::from_millis(number("idle").unwrap_or(30_000).into()),
+        incoming: number("serves").map_or(agent::INCOMING, |count| count as u8),
     })
 }
 
@@ -65,7 +67,7 @@ async fn story(handle: Handle, arguments: &Arguments) -> bool {
     let count = arguments.get("served").and_then(|text| text.parse().ok());
     sensor::served(count.unwrap_or(0)).await;
     let mut good = true;
-    for name in arguments.get("do").unwrap_or_default().split(',') {
+    for name in arguments.get("do").unwrap_or_default().split('+') {
         match errands::run(name, handle, &store).await {
             Some(done) => good &= done,
             None if name.is_empty() => {}
