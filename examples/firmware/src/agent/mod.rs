@@ -77,20 +77,21 @@ pub struct Peers {
 
 /// Starts the client and the tasks that serve the sensor. `entropy` is the client's from now on.
 ///
+/// Not inlined: what it has on the stack is not to stay there.
+///
 /// # Panics
 ///
 /// When called twice.
+#[inline(never)]
 pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
     peers: Peers,
     entropy: Entropy,
 ) -> Handle {
-    static SIGNER: StaticCell<Ed25519Signer> = StaticCell::new();
     static PINS: StaticCell<[[u8; 32]; 1]> = StaticCell::new();
-    let identity = identity();
-    let signer = SIGNER.init_with(|| Ed25519Signer::from_seed(identity.seed));
-    let pins = PINS.init([identity.server]);
+    let pins = PINS.init([identity().server]);
+    let signer = signer();
     let options = Options {
         agents: &["sensor"],
         incoming: peers.incoming.min(INCOMING),
@@ -114,6 +115,12 @@ pub fn start(
         spawner.spawn(serve(handle).expect("as many as the node may have open"));
     }
     handle
+}
+
+#[inline(never)]
+fn signer() -> &'static Ed25519Signer {
+    static SIGNER: StaticCell<Ed25519Signer> = StaticCell::new();
+    SIGNER.init_with(|| Ed25519Signer::from_seed(identity().seed))
 }
 
 #[embassy_executor::task]
