@@ -3,16 +3,17 @@
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 
-use aire_embassy::{Handle, Status};
+use aire_embassy::{Closed, Handle, Status};
+use aire_quic::CloseReason;
 
 use crate::clock::{awake_ticks, instructions};
 use crate::say;
 
-/// Drives `run`, the client, and says of each connection what it took to be made.
+/// Drives `run`, the client, and says of each connection how it was made; where the emulator counts
+/// instructions (see [`instructions`]), which `counted` says, what it took as well.
 ///
-/// Time asleep does not count; the tasks of the network do. Where the emulator does not count
-/// instructions, the numbers mean nothing: see [`instructions`].
-pub async fn metered<T>(handle: Handle, run: impl Future<Output = T>) -> T {
+/// Time asleep does not count; the tasks of the network do.
+pub async fn metered<T>(handle: Handle, counted: bool, run: impl Future<Output = T>) -> T {
     let mut run = pin!(run);
     let mut status = handle.status();
     let mut began = 0;
@@ -24,10 +25,10 @@ pub async fn metered<T>(handle: Handle, run: impl Future<Output = T>) -> T {
             match now {
                 // The keys for the first packet are made in the same turn.
                 Status::Connecting => began = before,
-                Status::Connected => tell(handle, awake_ticks() - began),
+                Status::Connected => tell(handle, counted.then(|| awake_ticks() - began)),
+                Status::Waiting => tell_why(handle),
                 _ => {}
             }
-            say!("DEBUG status ", now as u32);
             status = now;
         }
         polled
@@ -35,7 +36,7 @@ pub async fn metered<T>(handle: Handle, run: impl Future<Output = T>) -> T {
     .await
 }
 
-fn tell(handle: Handle, ticks: u64) {
+fn tell(handle: Handle, ticks: Option<u64>) {
     let how = match handle.is_tls_resumed() {
         true => "TLS resumed by its ticket",
         false => "certificate checked against the pin",
@@ -45,5 +46,36 @@ fn tell(handle: Handle, ticks: u64) {
         false => "not bound to the channel",
     };
     say!("connected: ", how, ", the node's HELLO ", bound);
-    say!("handshake: ", instructions(ticks) as u32, " instructions, ", how);
+    if let Some(ticks) = ticks {
+        say!("handshake: ", instructions(ticks) as u32, " instructions, ", how);
+    }
+}
+
+/// Why there is no connection, in as many words as there is flash for.
+fn tell_why(handle: Handle) {
+    let what = match handle.why() {
+        Some(Closed::Transport(reason)) => match reason {
+            CloseReason::Idle => "nothing came for too long",
+            CloseReason::HandshakeTimeout => "the handshake took too long",
+            CloseReason::StatelessReset => "the node has forgotten it",
+            CloseReason::Violation(error) => {
+                say!("the node broke a rule: code ", error.code.0 as u32);
+                return;
+            }
+            CloseReason::Transport { code, .. } => {
+                say!("the node's QUIC closed it: code ", code.0 as u32);
+                return;
+            }
+            CloseReason::Application { code } => {
+                say!("the node closed it: code ", code as u32);
+                return;
+            }
+            _ => "closed",
+        },
+        Some(Closed::Protocol(_)) => "the protocol ended it",
+        Some(Closed::NoAddress) => "the node's name has no address",
+        Some(Closed::NoTime) => "the time server does not answer",
+        _ => "closed here",
+    };
+    say!("no connection: ", what);
 }

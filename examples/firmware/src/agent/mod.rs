@@ -16,7 +16,7 @@ use embassy_time::Duration;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::entropy::Entropy;
-use crate::ethernet::FRAME;
+use crate::ethernet::DATAGRAM;
 use crate::identity::identity;
 
 /// Operations at a time, both directions together.
@@ -26,8 +26,6 @@ const STREAMS: usize = OPERATIONS + 1;
 /// QUIC's buffer for each stream, each way. The node's certificate has to fit into all of those
 /// that receive, together.
 const BUFFER: usize = 1024;
-/// The largest UDP payload: a frame without the headers of Ethernet, IP and UDP.
-const DATAGRAM: usize = FRAME - 14 - 20 - 8;
 /// Datagrams that wait while the task is busy.
 const PACKETS: usize = 2;
 /// Names, tokens and control frames of an operation.
@@ -62,9 +60,9 @@ pub fn report_parts() {
     );
 }
 
-/// Where the agent's peers are, and what they may do.
+/// Where the agent's peers are, what they may do, and how it is run.
 #[derive(Clone, Copy)]
-pub struct Peers {
+pub struct Setting {
     /// The node.
     pub node: Server,
     /// The time server.
@@ -73,6 +71,8 @@ pub struct Peers {
     pub idle_timeout: Duration,
     /// How many operations the node may have open, at most [`INCOMING`].
     pub incoming: u8,
+    /// The emulator counts instructions.
+    pub counted: bool,
 }
 
 /// Starts the client and the tasks that serve the sensor. `entropy` is the client's from now on.
@@ -86,7 +86,7 @@ pub struct Peers {
 pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
-    peers: Peers,
+    setting: Setting,
     entropy: Entropy,
 ) -> Handle {
     static PINS: StaticCell<[[u8; 32]; 1]> = StaticCell::new();
@@ -94,8 +94,8 @@ pub fn start(
     let signer = signer();
     let options = Options {
         agents: &["sensor"],
-        incoming: peers.incoming.min(INCOMING),
-        idle_timeout: peers.idle_timeout,
+        incoming: setting.incoming.min(INCOMING),
+        idle_timeout: setting.idle_timeout,
         // A handshake is seconds of work for a processor that is emulated instruction by
         // instruction.
         handshake_timeout: Duration::from_secs(30),
@@ -104,13 +104,13 @@ pub fn start(
             most: Duration::from_secs(8),
         },
         time: TimeSource::Sntp {
-            server: peers.time,
+            server: setting.time,
             every: Duration::from_secs(3600),
         },
-        ..Options::new(peers.node, Trust::Pins(pins), signer)
+        ..Options::new(setting.node, Trust::Pins(pins), signer)
     };
     let (handle, runner) = aire_embassy::new(stack, CLIENT.take(), options, entropy);
-    spawner.spawn(run(handle, runner).expect("the client is started once"));
+    spawner.spawn(run(handle, runner, setting.counted).expect("the client is started once"));
     for _ in 0..INCOMING {
         spawner.spawn(serve(handle).expect("as many as the node may have open"));
     }
@@ -124,8 +124,8 @@ fn signer() -> &'static Ed25519Signer {
 }
 
 #[embassy_executor::task]
-async fn run(handle: Handle, mut runner: Runner<Entropy>) -> ! {
-    meter::metered(handle, runner.run()).await
+async fn run(handle: Handle, mut runner: Runner<Entropy>, counted: bool) -> ! {
+    meter::metered(handle, counted, runner.run()).await
 }
 
 #[embassy_executor::task(pool_size = INCOMING as usize)]

@@ -3,7 +3,8 @@
 //! Arguments, from the host: `seed=` (see `entropy`), `peer=host:port` of the node, `time=host:port`
 //! of a time server, `served=N` operations to be served before the board begins with its own,
 //! `do=budget+resume` (see `errands`), `idle=MS` without a packet until the connection is lost,
-//! and `serves=N` operations that the node may have open.
+//! `serves=N` operations that the node may have open, and `icount=0` where the emulator runs with
+//! `-icount shift=0`.
 #![no_std]
 #![no_main]
 
@@ -13,7 +14,7 @@ use aire_embassy::{Handle, Server, TicketStore};
 use cortex_m_rt::entry;
 use embassy_executor::Spawner;
 use embassy_time::Duration;
-use firmware::agent::{self, Peers, errands, sensor};
+use firmware::agent::{self, Setting, errands, sensor};
 use firmware::entropy::Entropy;
 use firmware::host::{self, Arguments};
 use firmware::storage::Storage;
@@ -37,26 +38,27 @@ async fn run(spawner: Spawner) {
         say!("no seed=, 64 hexadecimal digits, from the host: see entropy.rs");
         host::exit(false)
     };
-    let Some(peers) = peers(arguments) else {
+    let Some(setting) = setting(arguments) else {
         say!("no peer=host:port and time=host:port");
         host::exit(false)
     };
     let stack = network::start(spawner, arguments, &mut entropy);
-    let handle = agent::start(spawner, stack, peers, entropy);
+    let handle = agent::start(spawner, stack, setting, entropy);
     let good = story(handle, arguments).await;
     agent::report_parts();
     report_memory();
     host::exit(good)
 }
 
-fn peers(arguments: &'static Arguments) -> Option<Peers> {
+fn setting(arguments: &'static Arguments) -> Option<Setting> {
     let server = |key| Server::parse(arguments.get(key)?);
     let number = |key| arguments.get(key)?.parse::<u32>().ok();
-    Some(Peers {
+    Some(Setting {
         node: server("peer")?,
         time: server("time")?,
         idle_timeout: Duration::from_millis(number("idle").unwrap_or(30_000).into()),
         incoming: number("serves").map_or(agent::INCOMING, |count| count as u8),
+        counted: arguments.get("icount").is_some(),
     })
 }
 

@@ -11,6 +11,7 @@
 mod agents;
 mod clock;
 mod emulator;
+mod peer;
 mod scenes;
 mod weather;
 
@@ -28,8 +29,8 @@ struct Cli {
     /// The firmware.
     #[arg(long)]
     image: PathBuf,
-    /// A node of another make, in place of ours: a program that prints `listening aire://HOST:PORT …
-    /// pin HEX`.
+    /// The program of another implementation's node: `peer` of interop/go, or one with its command
+    /// line.
     #[arg(long)]
     peer: Option<PathBuf>,
     /// The emulator's command line.
@@ -45,6 +46,8 @@ enum Scene {
     Handshake,
     /// Four operations at a time, 10 % loss, 50 ms round trip.
     Weather,
+    /// Another implementation's node: `--peer`.
+    Peer,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Scene::Story => scenes::story(&cli),
         Scene::Handshake => scenes::handshake(&cli),
         Scene::Weather => scenes::weather(&cli),
+        Scene::Peer => peer::play(&cli),
     };
     match played {
         Ok(()) => {

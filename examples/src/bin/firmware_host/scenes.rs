@@ -12,14 +12,14 @@ use crate::emulator::{Board, Setup};
 use crate::weather::{Relay, Weather};
 use crate::{Cli, clock, say};
 
-type Played = Result<(), Box<dyn Error>>;
+pub(crate) type Played = Result<(), Box<dyn Error>>;
 
 /// How the host's loopback is called in QEMU's user network.
-const HOST: &str = "10.0.2.2";
+pub(crate) const HOST: &str = "10.0.2.2";
 
 /// How long anything but the whole may take. An emulated board is slow where it counts
 /// instructions.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node for a board, and what both know of each other.
 struct Stage {
@@ -80,7 +80,7 @@ impl Stage {
     }
 }
 
-fn wait(what: &str, mut came: impl FnMut() -> bool) -> Played {
+pub(crate) fn wait(what: &str, mut came: impl FnMut() -> bool) -> Played {
     let until = Instant::now() + PATIENCE;
     while !came() {
         if Instant::now() > until {
@@ -91,7 +91,7 @@ fn wait(what: &str, mut came: impl FnMut() -> bool) -> Played {
     Ok(())
 }
 
-fn check(is_so: bool, what: impl FnOnce() -> String) -> Played {
+pub(crate) fn check(is_so: bool, what: impl FnOnce() -> String) -> Played {
     if is_so { Ok(()) } else { Err(what().into()) }
 }
 
@@ -213,7 +213,7 @@ fn cut(stage: &Stage, board: &Board) -> Played {
 /// What a handshake takes, with the certificate and with a ticket: the board says so.
 pub(crate) fn handshake(cli: &Cli) -> Played {
     let stage = Stage::new(Settings::default())?;
-    let mut board = stage.board(cli, stage.node.address(), "served=1 do=reconnect")?;
+    let mut board = stage.board(cli, stage.node.address(), "served=1 do=reconnect icount=0")?;
     stage.wait_for_board()?;
     read(&stage)?;
     board.wait(2 * PATIENCE)?;
