@@ -122,7 +122,9 @@ impl<
         let proto = write(&mut self.proto, || {
             Connection::new(Role::Client, options.protocol, Now::default())
         });
-        let slots = write(&mut self.slots, || core::array::from_fn(|_| Slot::default()));
+        let slots = write(&mut self.slots, || {
+            core::array::from_fn(|_| Slot::default())
+        });
         let replay = write(&mut self.replay, FixedReplayGuard::new);
         let streams = &mut self.streams;
         let quic = write(&mut self.quic, || aire_quic::Connection::new(streams));

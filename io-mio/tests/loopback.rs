@@ -49,7 +49,8 @@ fn a_node_asks_who_has_connected_to_it() {
     let mut operation = node.invoke(&did, "it", "", "hello").expect("invoked");
     assert_eq!(operation.id().get() % 4, 1, "a stream of the server's");
     let failed = support::end_of(&mut operation).expect_err("nobody is there");
-    let not_found = matches!(&failed, Failure::Failed { code, .. } if *code == ErrorCode::AgentNotFound);
+    let not_found =
+        matches!(&failed, Failure::Failed { code, .. } if *code == ErrorCode::AgentNotFound);
     assert!(not_found, "{failed}");
     drop(client);
     support::eventually("the peer has left", || node.peers().is_empty());

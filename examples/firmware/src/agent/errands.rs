@@ -15,7 +15,11 @@ use crate::say;
 use crate::storage::Storage;
 
 /// The errand of that name; `None` where there is none. Whether it went as it should.
-pub async fn run(name: &str, handle: Handle, store: &RefCell<TicketStore<Storage>>) -> Option<bool> {
+pub async fn run(
+    name: &str,
+    handle: Handle,
+    store: &RefCell<TicketStore<Storage>>,
+) -> Option<bool> {
     let ended = match name {
         "budget" => budget(handle).await,
         "resume" => resume(handle, store).await,
@@ -65,14 +69,23 @@ async fn budget(handle: Handle) -> Result<(), Wrong> {
     operation.send(b"go").await?;
     let mut frame = [0; 16];
     for _ in 0..FIRST {
-        check(operation.recv_frame(&mut frame).await?.is_some(), "an early end")?;
+        check(
+            operation.recv_frame(&mut frame).await?.is_some(),
+            "an early end",
+        )?;
     }
     let spent = loop {
         if let Event::Budget(report) = operation.event().await? {
             break report.tokens_spent.unwrap_or_default() as u32;
         }
     };
-    say!("budget: ", FIRST, " tokens given, the node reports ", spent, " spent");
+    say!(
+        "budget: ",
+        FIRST,
+        " tokens given, the node reports ",
+        spent,
+        " spent"
+    );
     check(spent == FIRST, "another report")?;
     operation.send_budget(&tokens_left(MORE.into())).await?;
     let mut more = 0;
@@ -83,7 +96,14 @@ async fn budget(handle: Handle) -> Result<(), Wrong> {
             Err(error) => break Err(error),
         }
     };
-    say!("budget: ", MORE, " tokens more bought ", more, " frames, then ", described(&ended));
+    say!(
+        "budget: ",
+        MORE,
+        " tokens more bought ",
+        more,
+        " frames, then ",
+        described(&ended)
+    );
     check(more == MORE, "a budget that is not kept")?;
     check(
         ended == Err(Error::Failed(ErrorCode::BudgetExceeded)),
@@ -127,7 +147,10 @@ async fn resume(handle: Handle, store: &RefCell<TicketStore<Storage>>) -> Result
         return Err(Wrong("no ticket was kept"));
     };
     say!("resume: the ticket in the storage counts ", received as u32);
-    check(received > 0 && COUNT - received <= KEEP_EVERY, "an old ticket")?;
+    check(
+        received > 0 && COUNT - received <= KEEP_EVERY,
+        "an old ticket",
+    )?;
     check(store.clear().is_ok(), "the storage failed")
 }
 
@@ -136,8 +159,13 @@ async fn count(operation: &Operation, store: &RefCell<TicketStore<Storage>>) -> 
     let mut frame = [0; 64];
     let mut last = 0;
     while let Some(len) = operation.recv_frame(&mut frame).await? {
-        let number = frame.first_chunk().map(|number| u32::from_le_bytes(*number));
-        check(len == frame.len() && number == Some(last + 1), "a frame out of turn")?;
+        let number = frame
+            .first_chunk()
+            .map(|number| u32::from_le_bytes(*number));
+        check(
+            len == frame.len() && number == Some(last + 1),
+            "a frame out of turn",
+        )?;
         last += 1;
         if operation.received().is_multiple_of(KEEP_EVERY) {
             write_down(operation, store)?;
@@ -236,7 +264,9 @@ async fn tokens(handle: Handle) -> Result<(), Wrong> {
     let mut nth = 0;
     while let Some(len) = operation.recv_frame(&mut frame).await? {
         nth += 1;
-        let number = frame.get(..len).and_then(|text| text.strip_prefix(b"token-"));
+        let number = frame
+            .get(..len)
+            .and_then(|text| text.strip_prefix(b"token-"));
         let number = number.and_then(|digits| str::from_utf8(digits).ok()?.parse::<u8>().ok());
         check(number == Some(nth), "a frame out of turn")?;
     }

@@ -47,7 +47,12 @@ fn tell(handle: Handle, ticks: Option<u64>) {
     };
     say!("connected: ", how, ", the node's HELLO ", bound);
     if let Some(ticks) = ticks {
-        say!("handshake: ", instructions(ticks) as u32, " instructions, ", how);
+        say!(
+            "handshake: ",
+            instructions(ticks) as u32,
+            " instructions, ",
+            how
+        );
     }
 }
 

@@ -80,6 +80,13 @@ async fn story(handle: Handle, arguments: &Arguments) -> bool {
         }
     }
     handle.disconnect().await;
-    say!("disconnected, and ", if good { "all went well" } else { "NOT ALL WENT WELL" });
+    say!(
+        "disconnected, and ",
+        if good {
+            "all went well"
+        } else {
+            "NOT ALL WENT WELL"
+        }
+    );
     good
 }

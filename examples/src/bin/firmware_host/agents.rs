@@ -14,7 +14,10 @@ pub(crate) struct Writer(Arc<Mutex<Option<(u64, Failure)>>>);
 impl Writer {
     /// How many tokens it spent, and why it ended; `None` while it has not.
     pub(crate) fn ended(&self) -> Option<(u64, Failure)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The agent: a frame for each token, without end. It waits for more tokens, but not for long.

@@ -28,7 +28,11 @@ pub(crate) fn start() -> io::Result<SocketAddr> {
 }
 
 fn answer(request: &[u8; MESSAGE]) -> [u8; MESSAGE] {
-    let now = timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let now = timestamp(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    );
     // No leap second, version 4, a server; one of stratum 1.
     let mut answer = [0; MESSAGE];
     answer[0] = 0b00_100_100;

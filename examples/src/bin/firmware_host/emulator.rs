@@ -19,7 +19,8 @@ pub(crate) struct Setup<'a> {
     /// The firmware, whose identity is still the one in the tree.
     pub(crate) image: &'a Path,
     /// The emulator's command line. In it `{image}` stands for the firmware with its identity,
-    /// `{monitor}` for the socket of the monitor, and `{board}` for the board's arguments.
+    /// `{monitor}` for the socket of the monitor, and `{board}` for the board's arguments, as
+    /// `arg={board}` of its semihosting.
     pub(crate) command: &'a [String],
     /// The board's arguments, with blanks between.
     pub(crate) arguments: &'a str,
@@ -54,18 +55,16 @@ impl Board {
         let folder = Folder(folder);
         let image = folder.0.join("firmware.elf");
         write_identity(setup, &image)?;
-        let arguments: Vec<String> = setup
-            .arguments
-            .split(' ')
-            .map(|argument| format!("arg={argument}"))
-            .collect();
+        let arguments = setup.arguments.replace(' ', ",arg=");
         let words = setup.command.iter().map(|word| {
             word.replace("{image}", &image.to_string_lossy())
                 .replace("{monitor}", &folder.monitor().to_string_lossy())
-                .replace("{board}", &arguments.join(","))
+                .replace("{board}", &arguments)
         });
         let words: Vec<String> = words.collect();
-        let (program, rest) = words.split_first().ok_or("the emulator's command is missing")?;
+        let (program, rest) = words
+            .split_first()
+            .ok_or("the emulator's command is missing")?;
         let mut child = Command::new(program)
             .args(rest)
             .stdin(Stdio::null())
@@ -99,7 +98,12 @@ impl Board {
         // It prompts, echoes, and prompts again when that is done.
         let mut heard = Vec::new();
         let mut bytes = [0; 256];
-        while heard.windows(PROMPT.len()).filter(|it| *it == PROMPT).count() < 2 {
+        while heard
+            .windows(PROMPT.len())
+            .filter(|it| *it == PROMPT)
+            .count()
+            < 2
+        {
             match monitor.read(&mut bytes)? {
                 0 => break,
                 count => heard.extend_from_slice(bytes.get(..count).unwrap_or_default()),
@@ -142,7 +146,10 @@ impl Folder {
 fn listen(output: ChildStdout, notes: &Mutex<Vec<String>>) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         say("board", "--", "SAYS", &line);
-        notes.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
     }
 }
 

@@ -23,7 +23,10 @@ use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
-#[command(version, about = "The node of the firmware's agent, and the board in QEMU")]
+#[command(
+    version,
+    about = "The node of the firmware's agent, and the board in QEMU"
+)]
 struct Cli {
     scene: Scene,
     /// The firmware.
@@ -75,5 +78,8 @@ fn main() -> ExitCode {
 }
 
 fn say(who: &str, direction: &str, what: &str, rest: &str) {
-    println!("{}", line(&format!("{who:<5}"), direction, what, None, rest));
+    println!(
+        "{}",
+        line(&format!("{who:<5}"), direction, what, None, rest)
+    );
 }

@@ -18,11 +18,19 @@ const COUNT: u32 = 10;
 pub(crate) fn play(cli: &Cli) -> Played {
     let program = cli.peer.as_ref().ok_or("--peer names the program")?;
     let mut node = Command::new(program)
-        .args(["node", "--listen", "127.0.0.1:0", "--minor", "4", "--caps", "binding"])
+        .args([
+            "node",
+            "--listen",
+            "127.0.0.1:0",
+            "--minor",
+            "4",
+            "--caps",
+            "binding",
+        ])
         .args(["--ask", "sensor/read", "--ask-args"])
         .arg(format!("interval=20 count={COUNT}"))
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .map(Leashed)?;
     let output = node.0.stdout.take().ok_or("no output")?;
@@ -61,13 +69,22 @@ fn read(lines: Lines<BufReader<ChildStdout>>) -> Played {
                 // Its number comes first, in little endian.
                 let number = payload.get(..8).ok_or("a short measurement")?;
                 let number = u32::from_str_radix(number, 16)?.swap_bytes();
-                check(number == came && payload.len() == 24, || format!("out of turn: {line}"))?;
+                check(number == came && payload.len() == 24, || {
+                    format!("out of turn: {line}")
+                })?;
                 came += 1;
             }
             ["op", _, "end"] => ended = true,
             _ => say("node", "--", "SAYS", &line),
         }
     }
-    say("node", "<-", "STREAM", &format!("{came} measurements of sensor/read, in order"));
-    check(ended && came == COUNT, || format!("{came} measurements, ended: {ended}"))
+    say(
+        "node",
+        "<-",
+        "STREAM",
+        &format!("{came} measurements of sensor/read, in order"),
+    );
+    check(ended && came == COUNT, || {
+        format!("{came} measurements, ended: {ended}")
+    })
 }

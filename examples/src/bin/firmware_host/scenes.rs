@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aire_mio::{CancelReason, Certificate, ErrorCode, Failure, Identity, Node, Resumable, Settings};
+use aire_mio::{
+    CancelReason, Certificate, ErrorCode, Failure, Identity, Node, Resumable, Settings,
+};
 
 use crate::agents::{Log, Writer, mirror};
 use crate::emulator::{Board, Setup};
@@ -133,16 +135,29 @@ fn read(stage: &Stage) -> Played {
         let measurement: [u8; 12] = frame
             .try_into()
             .map_err(|_| "a measurement of another length")?;
-        let number = u32::from_le_bytes([measurement[0], measurement[1], measurement[2], measurement[3]]);
+        let number = u32::from_le_bytes([
+            measurement[0],
+            measurement[1],
+            measurement[2],
+            measurement[3],
+        ]);
         let celsius = i16::from_le_bytes([measurement[8], measurement[9]]);
         let humidity = u16::from_le_bytes([measurement[10], measurement[11]]);
-        check(number == came, || format!("measurement {number} came for {came}"))?;
-        check((2000..2600).contains(&celsius) && (3500..5000).contains(&humidity), || {
-            format!("an unlikely measurement: {celsius}, {humidity}")
+        check(number == came, || {
+            format!("measurement {number} came for {came}")
         })?;
+        check(
+            (2000..2600).contains(&celsius) && (3500..5000).contains(&humidity),
+            || format!("an unlikely measurement: {celsius}, {humidity}"),
+        )?;
         if came % 10 == 0 {
             let (celsius, humidity) = (f64::from(celsius) / 100.0, f64::from(humidity) / 100.0);
-            say("node", "<-", "STREAM", &format!("{number}: {celsius:.2} °C, {humidity:.2} %"));
+            say(
+                "node",
+                "<-",
+                "STREAM",
+                &format!("{number}: {celsius:.2} °C, {humidity:.2} %"),
+            );
         }
         came += 1;
     }
@@ -153,11 +168,15 @@ fn read(stage: &Stage) -> Played {
 /// The node lets the board blink, and cancels that.
 fn blink(stage: &Stage) -> Played {
     say("node", "->", "INVOKE", "sensor/blink interval=100");
-    let mut operation = stage.node.invoke(&stage.did, "sensor", "blink", "interval=100")?;
+    let mut operation = stage
+        .node
+        .invoke(&stage.did, "sensor", "blink", "interval=100")?;
     for nth in 0..6_u8 {
         let state = operation.recv()?;
         let expected = [u8::from(nth % 2 == 0)];
-        check(state.as_deref() == Some(&expected), || "it does not blink".into())?;
+        check(state.as_deref() == Some(&expected), || {
+            "it does not blink".into()
+        })?;
     }
     say("node", "->", "CANCEL", "after 6 changes of the light");
     operation.cancel(CancelReason::UserCancelled, "lights out");
@@ -179,9 +198,17 @@ fn blink(stage: &Stage) -> Played {
 fn keep_budget(stage: &Stage) -> Played {
     wait("the budget's end", || stage.writer.ended().is_some())?;
     let (spent, failure) = stage.writer.ended().ok_or("it has ended")?;
-    say("node", "->", "ERROR", &format!("{failure}; {spent} tokens spent"));
-    let exceeded = matches!(&failure, Failure::Failed { code, .. } if *code == ErrorCode::BudgetExceeded);
-    check(exceeded && spent == 8, || format!("{spent} tokens: {failure}"))
+    say(
+        "node",
+        "->",
+        "ERROR",
+        &format!("{failure}; {spent} tokens spent"),
+    );
+    let exceeded =
+        matches!(&failure, Failure::Failed { code, .. } if *code == ErrorCode::BudgetExceeded);
+    check(exceeded && spent == 8, || {
+        format!("{spent} tokens: {failure}")
+    })
 }
 
 /// The cable is pulled out in the middle of a long answer: once for a moment, and once until the
@@ -189,7 +216,12 @@ fn keep_budget(stage: &Stage) -> Played {
 fn cut(stage: &Stage, board: &Board) -> Played {
     let sent = |count| wait("the log", || stage.log.sent() >= count);
     sent(100)?;
-    say("cable", "--", "CUT", "for 300 ms, with the log at entry 100");
+    say(
+        "cable",
+        "--",
+        "CUT",
+        "for 300 ms, with the log at entry 100",
+    );
     board.plug(false)?;
     thread::sleep(Duration::from_millis(300));
     board.plug(true)?;
@@ -198,9 +230,16 @@ fn cut(stage: &Stage, board: &Board) -> Played {
     check(detached == 0, || "a short cut cost the connection".into())?;
     say("cable", "--", "CUT", "with the log at entry 200");
     board.plug(false)?;
-    wait("the loss of the connection", || stage.node.metrics().detached > 0)?;
+    wait("the loss of the connection", || {
+        stage.node.metrics().detached > 0
+    })?;
     let at = stage.log.sent();
-    say("node", "--", "LOST", &format!("the board is gone; the log goes on at entry {at}"));
+    say(
+        "node",
+        "--",
+        "LOST",
+        &format!("the board is gone; the log goes on at entry {at}"),
+    );
     // By then the board has noticed, too.
     thread::sleep(Duration::from_millis(700));
     say("cable", "--", "MEND", "");
@@ -218,7 +257,9 @@ pub(crate) fn handshake(cli: &Cli) -> Played {
     read(&stage)?;
     board.wait(2 * PATIENCE)?;
     let counted = board.said("handshake: ");
-    check(counted.len() == 2, || "two handshakes were to be counted".into())
+    check(counted.len() == 2, || {
+        "two handshakes were to be counted".into()
+    })
 }
 
 /// Four operations at a time through 1 KiB each way, 10 % loss, 50 ms round trip.
@@ -233,6 +274,13 @@ pub(crate) fn weather(cli: &Cli) -> Played {
     board.wait(3 * PATIENCE)?;
     let (passed, lost) = relay.counts();
     let share = lost * 100 / (passed + lost).max(1);
-    say("relay", "--", "LOST", &format!("{lost} datagrams, {share} %, and let {passed} pass"));
-    check((6..15).contains(&share), || "the weather was another".into())
+    say(
+        "relay",
+        "--",
+        "LOST",
+        &format!("{lost} datagrams, {share} %, and let {passed} pass"),
+    );
+    check((6..15).contains(&share), || {
+        "the weather was another".into()
+    })
 }
