@@ -63,8 +63,8 @@ thumb: ## aire-proto and aire-quic for Cortex-M4F and Cortex-M0
 	$(ENSURE) cxx thumb
 	scripts/thumb.sh
 
-firmware: ## builds the firmware for both boards, runs it in QEMU, prints what it takes
-	$(ENSURE) thumb-firmware qemu-arm arm-binutils python
+firmware: ## the agent on two emulated boards, against our node and one over quic-go (needs Go)
+	$(ENSURE) $(NATIVE) go thumb-firmware qemu-arm arm-binutils python
 	scripts/firmware.sh
 
 lint: ## formatting, clippy and documentation, warnings denied

@@ -33,7 +33,12 @@ async fn mirrored(handle: Handle, lengths: &[usize], buffer: usize, seed: u64) {
             }
         }
         assert!(back == frame, "{len} bytes came back otherwise");
-        if std::env::var("PROGRESS").is_ok() { eprintln!("{seed}: {len} at {}", embassy_time::Instant::now().as_millis()); }
+        if std::env::var("PROGRESS").is_ok() {
+            eprintln!(
+                "{seed}: {len} at {}",
+                embassy_time::Instant::now().as_millis()
+            );
+        }
     }
     operation.finish().unwrap();
     assert_eq!(operation.recv(&mut buffer).await, Ok(None));

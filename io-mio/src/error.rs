@@ -68,6 +68,8 @@ pub enum Error {
     AgentTaken(String),
     /// The connection is over, or never came to be.
     Closed(crate::Closed),
+    /// No peer of this DID is connected.
+    NotConnected(String),
     /// The protocol does not allow the call now.
     Call(aire_proto::connection::CallError),
     /// The peer allows no further stream for now.
@@ -120,6 +122,7 @@ impl fmt::Display for Error {
             Self::Io(error) => error.fmt(f),
             Self::AgentTaken(id) => write!(f, "an agent {id:?} is registered already"),
             Self::Closed(closed) => closed.fmt(f),
+            Self::NotConnected(peer) => write!(f, "{peer} is not connected to this node"),
             Self::Call(error) => error.fmt(f),
             Self::StreamLimit => {
                 f.write_str("the peer allows no further operation until another one ends")

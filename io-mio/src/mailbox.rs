@@ -1,5 +1,6 @@
 //! The way into the event loop, and the news that come back out of it.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -228,5 +229,43 @@ impl Dialled {
             }
         }
         state.clone()
+    }
+}
+
+/// Who is at the other ends.
+#[derive(Default)]
+pub(crate) struct Peers(Mutex<BTreeMap<ConnectionKey, String>>);
+
+impl Peers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectionKey, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn came(&self, connection: ConnectionKey, did: &str) {
+        self.lock().insert(connection, did.into());
+    }
+
+    pub(crate) fn left(&self, connection: ConnectionKey) {
+        self.lock().remove(&connection);
+    }
+
+    pub(crate) fn all_left(&self) {
+        self.lock().clear();
+    }
+
+    /// The newest connection of a peer: one that came back may have left an older one behind,
+    /// which only this side still believes in.
+    pub(crate) fn connection_of(&self, did: &str) -> Option<ConnectionKey> {
+        let peers = self.lock();
+        let newest = peers.iter().rev().find(|(_, peer)| *peer == did);
+        newest.map(|(connection, _)| *connection)
+    }
+
+    /// Everybody once.
+    pub(crate) fn dids(&self) -> Vec<String> {
+        let mut dids: Vec<_> = self.lock().values().cloned().collect();
+        dids.sort();
+        dids.dedup();
+        dids
     }
 }

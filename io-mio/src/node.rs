@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,6 +18,7 @@ use crate::agent::{Agent, EventAgent};
 use crate::driver::Driver;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
+use crate::operation::Operation;
 use crate::resumption::{Keeper, Resumable};
 use crate::runtime::{CapPolicy, Registered, Runtime, Service};
 use crate::settings::Settings;
@@ -224,6 +226,32 @@ impl Node {
         self.runtime.mailbox.counters.read()
     }
 
+    /// The DIDs of who is connected, each once.
+    #[must_use]
+    pub fn peers(&self) -> Vec<String> {
+        self.runtime.peers.dids()
+    }
+
+    /// Opens an operation at a peer that has connected to this node: a device, say, that nobody
+    /// could dial. Where `peer` has several connections, on the newest. Waits up to 30 s for a free
+    /// stream where the peer's limit is reached.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`]; [`Error::Closed`] when the connection ends meanwhile;
+    /// [`Error::TimedOut`] when no stream was free in time; [`Error::Call`].
+    pub fn invoke(
+        &self,
+        peer: &str,
+        agent: &str,
+        operation: &str,
+        args: impl Into<Vec<u8>>,
+    ) -> Result<Operation, Error> {
+        let connection = self.runtime.peers.connection_of(peer);
+        let connection = connection.ok_or_else(|| Error::NotConnected(peer.into()))?;
+        let mailbox = &self.runtime.mailbox;
+        mailbox.open(connection, agent, operation, args.into(), None, PATIENCE)
+    }
+
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -270,6 +298,9 @@ impl Drop for Node {
         self.end();
     }
 }
+
+/// How long an operation waits for a stream of a peer's.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many resumable operations a node keeps in memory by default.
 const MAX_KEPT: usize = 1024;

@@ -25,7 +25,7 @@ use telling::{apply, is_circle, tell_in_loop, tell_thread};
 use crate::Error;
 use crate::agent::{Agent, EventAgent};
 use crate::driver::{Calls, Closed, ConnectionKey, Driver, Event};
-use crate::mailbox::{DialState, Dialled, Mailbox, Message, Opening};
+use crate::mailbox::{DialState, Dialled, Mailbox, Message, Opening, Peers};
 use crate::metrics::count;
 use crate::operation::{About, Failure, Operation, Place, Shared};
 use crate::resumption::{Keeper, Redial};
@@ -125,6 +125,7 @@ impl Known {
 /// A running event loop.
 pub(crate) struct Runtime {
     pub(crate) mailbox: Mailbox,
+    pub(crate) peers: Arc<Peers>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -144,10 +145,12 @@ impl Runtime {
             waker,
             counters: Arc::default(),
         };
+        let peers = Arc::<Peers>::default();
         let mut state = Loop {
             poll,
             messages,
             mailbox: mailbox.clone(),
+            peers: peers.clone(),
             service,
             served: HashMap::new(),
             paths: HashMap::new(),
@@ -171,6 +174,7 @@ impl Runtime {
             .spawn(move || state.run(driver))?;
         Ok(Self {
             mailbox,
+            peers,
             thread: Some(thread),
         })
     }
@@ -196,6 +200,8 @@ struct Loop {
     poll: Poll,
     messages: Receiver<Message>,
     mailbox: Mailbox,
+    /// Who is connected.
+    peers: Arc<Peers>,
     service: Service,
     served: HashMap<(ConnectionKey, StreamId), Served>,
     /// Through whom operations come whose INVOKE is still on its way.
@@ -225,6 +231,7 @@ impl Loop {
             Err(_) => error!("the event loop panicked"),
         }
         // Nobody may wait for a loop that is gone.
+        self.peers.all_left();
         self.stop_redialling();
         for served in self.served.values() {
             if let Serving::Thread(shared) = &served.serving {
@@ -329,6 +336,7 @@ impl Loop {
                     resumable: false,
                 });
                 known.peer = peer.into();
+                self.peers.came(key, peer);
                 known.resumable = agreement.active.resumable();
                 if let Some(dialled) = &known.dialled {
                     dialled.set(DialState::Connected {
@@ -342,6 +350,7 @@ impl Loop {
             // Without a resolver nothing is fetched, so nothing is awaited.
             Event::KeyAwaited { method } => debug!(method, "no resolver for this method"),
             Event::Closed(closed) => {
+                self.peers.left(key);
                 let known = self.known.remove(&key);
                 if self.redial(key, closed) {
                     return;

@@ -34,6 +34,29 @@ fn an_echo_comes_back_and_both_ends_know_each_other() {
 }
 
 #[test]
+fn a_node_asks_who_has_connected_to_it() {
+    let certificate = certificate();
+    let node = builder(&certificate).listen(any_port()).expect("listens");
+    let me = identity();
+    let did = me.did().to_owned();
+    let nobody = node.invoke(&did, "it", "", "").expect_err("too early");
+    assert!(matches!(nobody, Error::NotConnected(_)), "{nobody}");
+    let trust = Trust::pinned(certificate.pin());
+    let client = Client::builder(me, trust).connect(&uri(&node));
+    let client = client.expect("connected");
+    support::eventually("the node knows its peer", || node.peers() == [did.clone()]);
+    // A client of this crate serves no agents, and says so.
+    let mut operation = node.invoke(&did, "it", "", "hello").expect("invoked");
+    assert_eq!(operation.id().get() % 4, 1, "a stream of the server's");
+    let failed = support::end_of(&mut operation).expect_err("nobody is there");
+    let not_found =
+        matches!(&failed, Failure::Failed { code, .. } if *code == ErrorCode::AgentNotFound);
+    assert!(not_found, "{failed}");
+    drop(client);
+    support::eventually("the peer has left", || node.peers().is_empty());
+}
+
+#[test]
 fn arguments_and_answers_of_a_mebibyte_pass() {
     let (_node, client) = with_agent(|operation| {
         let args = operation.args().to_vec();

@@ -47,3 +47,9 @@ impl Entropy {
         u64::from_le_bytes(bytes)
     }
 }
+
+impl aire_embassy::Random for Entropy {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        Self::fill(self, bytes);
+    }
+}

@@ -5,6 +5,7 @@
 //! the tree builds both and runs them.
 #![no_std]
 
+pub mod agent;
 pub mod board;
 pub mod clock;
 pub mod entropy;

@@ -31,6 +31,8 @@ type Call struct {
 	Resume bool
 	// Path is said before INVOKE, where delegation is active.
 	Path aire.Path
+	// Hex prints payloads in hexadecimal.
+	Hex bool
 }
 
 // Exit codes of Run.

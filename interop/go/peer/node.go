@@ -110,6 +110,9 @@ func (n *Node) serve(conn *quic.Conn) {
 				s.watchControl(seen)
 			}()
 		}
+		if n.Ask.Agent != "" {
+			go n.ask(s)
+		}
 		for {
 			stream, err := conn.AcceptStream(conn.Context())
 			if err != nil {
@@ -139,6 +142,18 @@ func (n *Node) begin(s *session, stream *quic.Stream) {
 		defer n.ops.Done()
 		s.answer(stream)
 	}()
+}
+
+// ask opens an operation at a client that serves agents, as devices do.
+func (n *Node) ask(s *session) {
+	r := &run{Options: n.Options, call: n.Ask, out: n.Out}
+	stream, err := s.conn.OpenStreamSync(s.conn.Context())
+	if err == nil {
+		err = r.invoke(s, stream)
+	}
+	if err != nil {
+		r.line("ask: %v", err)
+	}
 }
 
 func (n *Node) track(s *session, on bool) {

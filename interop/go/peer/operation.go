@@ -197,7 +197,11 @@ func (o *operation) take(f aire.Frame) (report bool, err error) {
 	switch f.Type {
 	case aire.TypeStream:
 		o.received++
-		o.line("op %d stream %s", id, f.Payload)
+		format := "op %d stream %s"
+		if o.call.Hex {
+			format = "op %d stream %x"
+		}
+		o.line(format, id, f.Payload)
 	case aire.TypeError:
 		o.errorFrame(f)
 	case aire.TypeResumable:

@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log"
 	"slices"
 	"strings"
@@ -36,7 +37,11 @@ type Options struct {
 	// DropAfter closes the connection of the first operation that has sent so
 	// many STREAM frames; 0 never does.
 	DropAfter uint64
-	Log       *log.Logger
+	// Ask is what a node asks of each client that connects: nothing, where it
+	// names no agent. What comes goes to Out.
+	Ask Call
+	Out io.Writer
+	Log *log.Logger
 
 	identity aire.Identity
 	verifier *aire.Verifier

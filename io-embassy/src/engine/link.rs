@@ -39,6 +39,7 @@ impl Engine {
     }
 
     /// Begins a QUIC connection, whatever there was before.
+    #[inline(never)]
     pub(crate) fn dial(
         &mut self,
         fresh: &Fresh,
@@ -69,6 +70,7 @@ impl Engine {
     }
 
     /// A datagram came from the node.
+    #[inline(never)]
     pub(crate) fn receive(&mut self, datagram: &mut [u8], at: Instant) {
         self.last_heard = at;
         self.quic.handle_datagram(datagram, quic_instant(at));

@@ -132,6 +132,7 @@ impl Engine {
     }
 
     /// Does all that can be done without a socket. The runner's call.
+    #[inline(never)]
     pub(crate) fn service(&mut self, at: Instant) {
         let now = self.clock.at(at);
         self.keep_time(at, now);
@@ -157,6 +158,7 @@ impl Engine {
 
     /// Tells what the protocol has to tell, and hands over what it has to send, until neither is
     /// left. Anybody's call.
+    #[inline(never)]
     pub(crate) fn advance(&mut self, at: Instant, now: Now) {
         if !self.up {
             return;
@@ -190,6 +192,7 @@ impl Engine {
     }
 
     /// A slot is nobody's any more.
+    #[inline(never)]
     pub(crate) fn free(&mut self, index: usize) {
         if let Some(slot) = self.slots.get_mut(index) {
             *slot = Slot::default();

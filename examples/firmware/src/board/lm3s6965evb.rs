@@ -33,6 +33,13 @@ const RCC_DIVISOR: u32 = 0b1111 << 23;
 const RCC_DIVISOR_50_MHZ: u32 = 3 << 23;
 const RCGC1_TIMER_0: u32 = 1 << 16;
 const RCGC2_ETHERNET: u32 = 1 << 28 | 1 << 30;
+const RCGC2_PORT_F: u32 = 1 << 5;
+
+// Port F, pin 0: the status LED. An address of the data register has the pins that it reaches in it.
+const LED_DATA: Register = Register::at(0x4002_5000 + (LED << 2));
+const LED_DIRECTION: Register = Register::at(0x4002_5400);
+const LED_DIGITAL: Register = Register::at(0x4002_551C);
+const LED: u32 = 1;
 
 // General purpose timer 0, its halves joined to 32 bits.
 const TIMER_CFG: Register = Register::at(0x4003_0000);
@@ -73,9 +80,12 @@ pub(crate) fn start() {
     RCC.write(RCC.read() & !RCC_BYPASS);
 
     RCGC1.set(RCGC1_TIMER_0);
-    RCGC2.set(RCGC2_ETHERNET);
+    RCGC2.set(RCGC2_ETHERNET | RCGC2_PORT_F);
     // A peripheral answers some ticks after its clock is on.
     cortex_m::asm::delay(16);
+
+    LED_DIRECTION.set(LED);
+    LED_DIGITAL.set(LED);
 
     TIMER_CTL.write(0);
     TIMER_CFG.write(0);
@@ -104,4 +114,9 @@ pub(crate) fn acknowledge_alarm() {
 /// Lets the Ethernet controller's interrupt through. The controller has been started.
 pub(crate) fn enable_ethernet() {
     ETHERNET.enable();
+}
+
+/// Switches the status LED.
+pub(crate) fn light(on: bool) {
+    LED_DATA.write(u32::from(on));
 }

@@ -24,6 +24,9 @@ const TIMER_INTERRUPT: Register = Register::at(0x4000_000C);
 const CTRL_ENABLE: u32 = 1;
 const CTRL_INTERRUPT: u32 = 1 << 3;
 
+// The first user LED, of the FPGA's own registers.
+const LED: Register = Register::at(0x4002_8000);
+
 const ALARM: Interrupt = Interrupt(8);
 const ETHERNET: Interrupt = Interrupt(13);
 
@@ -68,4 +71,9 @@ pub(crate) fn acknowledge_alarm() {
 /// Lets the Ethernet controller's interrupt through. The controller has been started.
 pub(crate) fn enable_ethernet() {
     ETHERNET.enable();
+}
+
+/// Switches the first user LED.
+pub(crate) fn light(on: bool) {
+    LED.write(u32::from(on));
 }

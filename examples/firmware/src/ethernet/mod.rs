@@ -17,9 +17,13 @@ use static_cell::ConstStaticCell;
 
 use crate::board::{self, Mac};
 
-/// The largest frame, without its checksum: an IP packet of 1,280 bytes, the least that every path
-/// is asked to carry, and so a UDP payload of 1,252 bytes. Longer ones are dropped.
-pub const FRAME: usize = 14 + 1280;
+/// The largest UDP payload. quic-go begins with datagrams of 1,280 bytes, whatever the client asks
+/// for; QUIC itself needs 1,200.
+pub const DATAGRAM: usize = 1280;
+
+/// The largest frame, without its checksum: Ethernet's header, IPv4's, UDP's, and the payload.
+/// Longer ones are dropped.
+pub const FRAME: usize = 14 + 20 + 8 + DATAGRAM;
 
 static WAKER: AtomicWaker = AtomicWaker::new();
 

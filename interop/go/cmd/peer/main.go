@@ -64,10 +64,14 @@ func node(ctx context.Context, logger *log.Logger, args []string) error {
 	f := commonFlags("node", o)
 	listen := f.String("listen", "127.0.0.1:0", "UDP address to listen on")
 	f.Uint64Var(&o.DropAfter, "drop-after", 0, "close the connection once, when an operation has sent so many STREAM frames")
+	ask := f.String("ask", "", "AGENT/OP to invoke at each client that connects")
+	askArgs := f.String("ask-args", "", "its argument")
 	f.Parse(args)
 	if err := o.Validate(); err != nil {
 		return err
 	}
+	o.Ask.Agent, o.Ask.Operation, _ = strings.Cut(*ask, "/")
+	o.Ask.Args, o.Ask.Hex, o.Out = []byte(*askArgs), true, os.Stdout
 	n, err := peer.Listen(*listen, o)
 	if err != nil {
 		return err
