@@ -75,14 +75,6 @@ impl Receive {
         }
     }
 
-    /// What lies where no stream is: zeros alone, so that a static of it takes no flash.
-    pub(super) const fn nothing() -> Self {
-        let mut nothing = Self::new(0);
-        nothing.end = 0;
-        nothing.state = State::Stopping { due: false };
-        nothing
-    }
-
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }
