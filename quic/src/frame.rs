@@ -1,6 +1,6 @@
 //! Frames as they come from the server (RFC 9000 §19).
 
-use crate::coding::Reader;
+use crate::coding::{Reader, Writer};
 use crate::error::{Code, Fault, fault};
 use crate::recovery::Ack;
 use crate::stream::StreamId;
@@ -35,12 +35,22 @@ pub(crate) mod kind {
 }
 
 /// The bits of a STREAM frame's type.
-const STREAM_FIN: u8 = 0x01;
-const STREAM_LEN: u8 = 0x02;
-const STREAM_OFF: u8 = 0x04;
+pub(crate) const STREAM_FIN: u8 = 0x01;
+pub(crate) const STREAM_LEN: u8 = 0x02;
+pub(crate) const STREAM_OFF: u8 = 0x04;
 
 /// The largest number that a count of streams may be (RFC 9000 §4.6).
 const MAX_STREAM_COUNT: u64 = 1 << 60;
+
+/// Writes a frame that is a type and varints; false, and nothing written, when there is no room.
+pub(crate) fn write(out: &mut Writer<'_>, kind: u8, fields: &[u64]) -> bool {
+    let start = out.len();
+    let written = out.u8(kind).is_some() && fields.iter().all(|&field| out.varint(field).is_some());
+    if !written {
+        out.truncate(start);
+    }
+    written
+}
 
 /// One frame. Payloads are slices of the packet.
 #[derive(Clone, Debug)]
