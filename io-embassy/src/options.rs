@@ -178,7 +178,11 @@ impl Options {
     /// Usual values for a client of `server`, which TLS recognises by `trust`, in the name of
     /// `signer`.
     #[must_use]
-    pub fn new(server: Server, trust: Trust<'static>, signer: &'static (dyn Signer + Sync)) -> Self {
+    pub fn new(
+        server: Server,
+        trust: Trust<'static>,
+        signer: &'static (dyn Signer + Sync),
+    ) -> Self {
         Self {
             server,
             server_name: None,
