@@ -35,7 +35,7 @@ pub fn packets(data: &[u8]) {
     };
     let initial = Pair::initial(ID);
     let secret = Secret::new([7; 32]);
-    let mut one_rtt = OneRtt::new(Suite::Aes128Gcm, secret.clone(), &secret);
+    let mut one_rtt = OneRtt::new(Suite::Aes128Gcm, &secret, &secret);
     if mode & 1 == 0 {
         let mut datagram = rest.to_vec();
         for packet in Datagram::new(&mut datagram, ID.len()) {

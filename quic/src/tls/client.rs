@@ -121,7 +121,7 @@ struct Established {
 }
 
 /// The traffic secrets of one level.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 pub(crate) struct Traffic {
     pub(crate) client: Secret,
     pub(crate) server: Secret,
