@@ -119,8 +119,8 @@ const KEEP_EVERY: u64 = 64;
 /// A long answer of frames that count from 1. Whatever happens to the link, each comes once; and
 /// what it would take to go on after a restart is in the storage.
 async fn resume(handle: Handle, store: &RefCell<TicketStore<Storage>>) -> Result<(), Wrong> {
-    const FRAMES: &[u8] = b"600";
-    const COUNT: u64 = 600;
+    const FRAMES: &[u8] = b"1200";
+    const COUNT: u64 = 1200;
     let operation = handle.invoke("log", "replay", FRAMES).await?;
     let counted = count(&operation, store);
     let kept = keep(&operation, store);

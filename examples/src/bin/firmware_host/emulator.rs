@@ -112,6 +112,26 @@ impl Board {
         Ok(())
     }
 
+    /// Waits until something has come to pass, but no longer than `most`, nor than the program runs.
+    pub(crate) fn until(
+        &mut self,
+        most: Duration,
+        what: &str,
+        came: impl Fn() -> bool,
+    ) -> Result<(), Box<dyn Error>> {
+        let until = Instant::now() + most;
+        while !came() {
+            if self.child.0.try_wait()?.is_some() {
+                return Err(format!("the board ended before {what}").into());
+            }
+            if Instant::now() > until {
+                return Err(format!("waited for {what} in vain").into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     /// Waits until the program has ended. Whether it was content.
     pub(crate) fn wait(&mut self, most: Duration) -> Result<(), Box<dyn Error>> {
         let until = Instant::now() + most;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aire_mio::{
     CancelReason, Certificate, ErrorCode, Failure, Identity, Node, Resumable, Settings,
@@ -75,22 +75,12 @@ impl Stage {
         })
     }
 
-    fn wait_for_board(&self) -> Played {
-        wait("the board", || self.node.peers().contains(&self.did))?;
+    fn wait_for(&self, board: &mut Board) -> Played {
+        let connected = || self.node.peers().contains(&self.did);
+        board.until(PATIENCE, "it was connected", connected)?;
         say("node", "<-", "HELLO", &self.did);
         Ok(())
     }
-}
-
-pub(crate) fn wait(what: &str, mut came: impl FnMut() -> bool) -> Played {
-    let until = Instant::now() + PATIENCE;
-    while !came() {
-        if Instant::now() > until {
-            return Err(format!("waited for {what} in vain").into());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
 
 pub(crate) fn check(is_so: bool, what: impl FnOnce() -> String) -> Played {
@@ -99,18 +89,18 @@ pub(crate) fn check(is_so: bool, what: impl FnOnce() -> String) -> Played {
 
 /// The agent answers, is cancelled, keeps a budget, and goes on after a cut.
 pub(crate) fn story(cli: &Cli) -> Played {
-    let idle = Duration::from_millis(2500);
+    let idle = Duration::from_secs(4);
     let stage = Stage::new(Settings {
         idle_timeout: idle,
         ..Settings::default()
     })?;
     let rest = format!("served=2 do=budget+resume idle={}", idle.as_millis());
     let mut board = stage.board(cli, stage.node.address(), &rest)?;
-    stage.wait_for_board()?;
+    stage.wait_for(&mut board)?;
     read(&stage)?;
     blink(&stage)?;
-    keep_budget(&stage)?;
-    cut(&stage, &board)?;
+    keep_budget(&stage, &mut board)?;
+    cut(&stage, &mut board)?;
     board.wait(PATIENCE)?;
     let connected = board.said("connected: ");
     let resumed = |line: &String| line.starts_with("TLS resumed");
@@ -195,8 +185,9 @@ fn blink(stage: &Stage) -> Played {
 }
 
 /// The board asks the node to write, for eight tokens in all.
-fn keep_budget(stage: &Stage) -> Played {
-    wait("the budget's end", || stage.writer.ended().is_some())?;
+fn keep_budget(stage: &Stage, board: &mut Board) -> Played {
+    let ended = || stage.writer.ended().is_some();
+    board.until(PATIENCE, "the budget was spent", ended)?;
     let (spent, failure) = stage.writer.ended().ok_or("it has ended")?;
     say(
         "node",
@@ -213,9 +204,11 @@ fn keep_budget(stage: &Stage) -> Played {
 
 /// The cable is pulled out in the middle of a long answer: once for a moment, and once until the
 /// connection is lost at both ends.
-fn cut(stage: &Stage, board: &Board) -> Played {
-    let sent = |count| wait("the log", || stage.log.sent() >= count);
-    sent(100)?;
+fn cut(stage: &Stage, board: &mut Board) -> Played {
+    let sent = |board: &mut Board, count| {
+        board.until(PATIENCE, "the log was so far", || stage.log.sent() >= count)
+    };
+    sent(board, 100)?;
     say(
         "cable",
         "--",
@@ -225,14 +218,13 @@ fn cut(stage: &Stage, board: &Board) -> Played {
     board.plug(false)?;
     thread::sleep(Duration::from_millis(300));
     board.plug(true)?;
-    sent(200)?;
+    sent(board, 200)?;
     let detached = stage.node.metrics().detached;
     check(detached == 0, || "a short cut cost the connection".into())?;
     say("cable", "--", "CUT", "with the log at entry 200");
     board.plug(false)?;
-    wait("the loss of the connection", || {
-        stage.node.metrics().detached > 0
-    })?;
+    let lost = || stage.node.metrics().detached > 0;
+    board.until(PATIENCE, "the connection was lost", lost)?;
     let at = stage.log.sent();
     say(
         "node",
@@ -244,7 +236,8 @@ fn cut(stage: &Stage, board: &Board) -> Played {
     thread::sleep(Duration::from_millis(700));
     say("cable", "--", "MEND", "");
     board.plug(true)?;
-    wait("a RESUME", || stage.node.metrics().resumed > 0)?;
+    let resumed = || stage.node.metrics().resumed > 0;
+    board.until(PATIENCE, "a RESUME came", resumed)?;
     say("node", "<-", "RESUME", "and what was missed goes out");
     Ok(())
 }
@@ -253,7 +246,7 @@ fn cut(stage: &Stage, board: &Board) -> Played {
 pub(crate) fn handshake(cli: &Cli) -> Played {
     let stage = Stage::new(Settings::default())?;
     let mut board = stage.board(cli, stage.node.address(), "served=1 do=reconnect icount=0")?;
-    stage.wait_for_board()?;
+    stage.wait_for(&mut board)?;
     read(&stage)?;
     board.wait(2 * PATIENCE)?;
     let counted = board.said("handshake: ");
