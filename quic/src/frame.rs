@@ -1,6 +1,6 @@
 //! Frames as they come from the server (RFC 9000 §19).
 
-use crate::coding::Reader;
+use crate::coding::{Reader, Writer};
 use crate::error::{Code, Fault, fault};
 use crate::recovery::Ack;
 use crate::stream::StreamId;
@@ -35,12 +35,22 @@ pub(crate) mod kind {
 }
 
 /// The bits of a STREAM frame's type.
-const STREAM_FIN: u8 = 0x01;
-const STREAM_LEN: u8 = 0x02;
-const STREAM_OFF: u8 = 0x04;
+pub(crate) const STREAM_FIN: u8 = 0x01;
+pub(crate) const STREAM_LEN: u8 = 0x02;
+pub(crate) const STREAM_OFF: u8 = 0x04;
 
 /// The largest number that a count of streams may be (RFC 9000 §4.6).
 const MAX_STREAM_COUNT: u64 = 1 << 60;
+
+/// Writes a frame that is a type and varints; false, and nothing written, when there is no room.
+pub(crate) fn write(out: &mut Writer<'_>, kind: u8, fields: &[u64]) -> bool {
+    let start = out.len();
+    let written = out.u8(kind).is_some() && fields.iter().all(|&field| out.varint(field).is_some());
+    if !written {
+        out.truncate(start);
+    }
+    written
+}
 
 /// One frame. Payloads are slices of the packet.
 #[derive(Clone, Debug)]
@@ -104,17 +114,21 @@ pub(crate) struct NewConnectionId<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails.
-    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Fault> {
-        let malformed = fault!(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
-        *frame_type = reader.u8().ok_or(malformed)?;
-        if *frame_type > kind::HANDSHAKE_DONE {
-            return Err(fault!(
-                Code::FRAME_ENCODING_ERROR,
-                "a frame of an unknown type"
-            ));
+    /// Reads the frame at the front, whose type is in `frame_type` even when the rest fails. `None`
+    /// when that is [unreadable](Self::unreadable).
+    #[inline(never)]
+    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Option<Self> {
+        *frame_type = reader.u8()?;
+        Self::body(*frame_type, reader)
+    }
+
+    /// What is wrong with a frame of this type that [`Self::read`] does not read.
+    pub(crate) const fn unreadable(frame_type: u8) -> Fault {
+        if frame_type > kind::HANDSHAKE_DONE {
+            fault!(Code::FRAME_ENCODING_ERROR, "a frame of an unknown type")
+        } else {
+            fault!(Code::FRAME_ENCODING_ERROR, "a frame does not parse")
         }
-        Self::body(*frame_type, reader).ok_or(malformed)
     }
 
     fn body(frame_type: u8, reader: &mut Reader<'a>) -> Option<Self> {
@@ -273,7 +287,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
-        Frame::read(&mut Reader::new(bytes), &mut 0)
+        let mut frame_type = 0;
+        Frame::read(&mut Reader::new(bytes), &mut frame_type).ok_or(Frame::unreadable(frame_type))
     }
 
     fn refused(bytes: &[u8]) -> bool {
@@ -362,8 +377,8 @@ mod tests {
             while !reader.is_empty() {
                 let before = reader.len();
                 match Frame::read(&mut reader, &mut 0) {
-                    Ok(_) => prop_assert!(reader.len() < before),
-                    Err(_) => break,
+                    Some(_) => prop_assert!(reader.len() < before),
+                    None => break,
                 }
             }
         }
