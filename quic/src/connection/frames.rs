@@ -46,7 +46,9 @@ impl Connection<'_> {
         };
         let mut reader = Reader::new(payload);
         while !reader.is_empty() && !self.is_closed() {
-            let frame = Frame::read(&mut reader, frame_type)?;
+            let Some(frame) = Frame::read(&mut reader, frame_type) else {
+                return Err(Frame::unreadable(*frame_type));
+            };
             if origin.space != Space::Application && !frame.may_come_in_the_handshake() {
                 return Err(fault!(
                     Code::PROTOCOL_VIOLATION,

@@ -37,12 +37,14 @@ impl Hello<'_> {
         }
         let start = out.len();
         out.u8(message::CLIENT_HELLO)?;
-        let body = Length::open(3, out)?;
+        // The first of the length's three bytes: the message is shorter than 64 KiB.
+        out.u8(0)?;
+        let body = Length::open(out)?;
         out.u16(codes::LEGACY_VERSION)?;
         out.bytes(self.random)?;
         // No session id: QUIC has no use for one (RFC 9001 §8.4).
         out.u8(0)?;
-        let suites = Length::open(2, out)?;
+        let suites = Length::open(out)?;
         for suite in config.suites {
             out.u16(codes::suite(*suite))?;
         }
@@ -50,7 +52,7 @@ impl Hello<'_> {
         // One compression method: none.
         out.bytes(&[1, 0])?;
         let offer = Offer::of(config);
-        let extensions = Length::open(2, out)?;
+        let extensions = Length::open(out)?;
         self.write_extensions(config, out)?;
         if let Some(offer) = &offer {
             write_pre_shared_key(offer, out)?;
@@ -107,9 +109,9 @@ impl Hello<'_> {
 
     fn write_key_share(&self, out: &mut Writer<'_>) -> Option<()> {
         let content = open_extension(extension::KEY_SHARE, out)?;
-        let list = Length::open(2, out)?;
+        let list = Length::open(out)?;
         out.u16(codes::group(self.group))?;
-        let share = Length::open(2, out)?;
+        let share = Length::open(out)?;
         self.keys.write_public(self.group, out)?;
         share.close(out)?;
         list.close(out)?;
@@ -138,7 +140,7 @@ fn write_numbers(
     out: &mut Writer<'_>,
 ) -> Option<()> {
     let content = open_extension(kind, out)?;
-    let list = Length::open(2, out)?;
+    let list = Length::open(out)?;
     for number in numbers {
         out.u16(number)?;
     }
@@ -149,13 +151,13 @@ fn write_numbers(
 /// Writes the extension with `offer`, which must be the last one, and leaves zeros for the binder.
 fn write_pre_shared_key(offer: &Offer<'_>, out: &mut Writer<'_>) -> Option<()> {
     let content = open_extension(extension::PRE_SHARED_KEY, out)?;
-    let identities = Length::open(2, out)?;
-    let identity = Length::open(2, out)?;
+    let identities = Length::open(out)?;
+    let identity = Length::open(out)?;
     out.bytes(offer.ticket)?;
     identity.close(out)?;
     out.u32(offer.age)?;
     identities.close(out)?;
-    let binders = Length::open(2, out)?;
+    let binders = Length::open(out)?;
     out.u8(32)?;
     out.bytes(&[0; 32])?;
     binders.close(out)?;
@@ -188,37 +190,31 @@ pub(super) fn dns_name(name: &str) -> Option<&str> {
 
 fn open_extension(kind: u16, out: &mut Writer<'_>) -> Option<Length> {
     out.u16(kind)?;
-    Length::open(2, out)
+    Length::open(out)
 }
 
-/// A length that is written once what it counts is there.
+/// A length of two bytes that is written once what it counts is there.
 #[must_use]
 struct Length {
     at: usize,
-    width: usize,
 }
 
 impl Length {
-    /// Leaves `width` bytes for it, 4 at the most.
-    fn open(width: usize, out: &mut Writer<'_>) -> Option<Self> {
+    /// Leaves room for it.
+    fn open(out: &mut Writer<'_>) -> Option<Self> {
         let at = out.len();
-        out.reserve(width)?;
-        Some(Self { at, width })
+        out.u16(0)?;
+        Some(Self { at })
     }
 
     /// `None` when there is more behind it than it can count.
     fn close(self, out: &mut Writer<'_>) -> Option<()> {
         let all = out.written_mut().get_mut(self.at..)?;
-        let (field, counted) = all.split_at_mut_checked(self.width)?;
-        let mut left = counted.len();
-        for byte in field.iter_mut().rev() {
-            *byte = left as u8;
-            left >>= 8;
-        }
-        (left == 0).then_some(())
+        let (field, counted) = all.split_first_chunk_mut()?;
+        *field = len(counted.len())?;
+        Some(())
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,15 +232,14 @@ mod tests {
 
     #[test]
     fn a_length_that_cannot_count_its_content_is_none() {
-        let mut out = [0; 300];
+        let mut out = [0; 70_000];
         let mut writer = Writer::new(&mut out);
-        let length = Length::open(1, &mut writer);
-        assert!(writer.reserve(256).is_some());
+        let length = Length::open(&mut writer);
+        assert!(writer.reserve(0x1_0000).is_some());
         assert!(length.is_some_and(|length| length.close(&mut writer).is_none()));
-        writer.truncate(1);
-        assert!(writer.reserve(255).is_some());
-        let length = Length { at: 0, width: 1 };
-        assert!(length.close(&mut writer).is_some());
-        assert_eq!(writer.written().first(), Some(&255));
+        writer.truncate(2);
+        assert!(writer.reserve(0xffff).is_some());
+        assert!(Length { at: 0 }.close(&mut writer).is_some());
+        assert_eq!(writer.written().first_chunk(), Some(&[0xff, 0xff]));
     }
 }

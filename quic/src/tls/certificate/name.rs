@@ -36,6 +36,7 @@ pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
 }
 
 /// Whether `byte` is among `bytes`, which are too few for the search of `core` to be worth its flash.
+#[allow(clippy::manual_contains)]
 pub(super) fn has(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|&other| other == byte)
 }
