@@ -92,7 +92,9 @@ fn quic(write: &dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()>) -> io::Result<()
             )?;
         }
         // The other steps of a script, one after the other.
-        let steps: Vec<u8> = (0..30_u8).flat_map(|at| [at.wrapping_mul(kind) | 4, kind * 8]).collect();
+        let steps: Vec<u8> = (0..30_u8)
+            .flat_map(|at| [at.wrapping_mul(kind) | 4, kind * 8])
+            .collect();
         write("quic-script", &format!("steps-{kind}"), &[&[3], &steps])?;
     }
     // Each parameter alone, and some together.

@@ -112,9 +112,12 @@ fn kind(frame: &Frame<'_>) -> Option<(u8, u64)> {
     })
 }
 
+/// Frames as [`kind`] tells them.
+type Said = Vec<(u8, u64)>;
+
 /// Has the client say something by `act`, loses it, and returns what was said first, and what was
 /// said again.
-fn said_again(act: impl Fn(&mut World<'_>)) -> (Vec<(u8, u64)>, Vec<(u8, u64)>) {
+fn said_again(act: impl Fn(&mut World<'_>)) -> (Said, Said) {
     let mut memory = Memory::new();
     let mut world = World::at(&mut memory, Stage::Confirmed);
     let heard = world.server.heard.len();
@@ -262,7 +265,7 @@ fn both_streams_go_on_side_by_side() {
     }
     let heard = world.server.heard.len();
     world.flush();
-    let mut lens = vec![0; 5];
+    let mut lens = [0; 5];
     for (stream, len) in picked(&world, heard, |frame| match frame {
         Frame::Stream { stream, data, .. } => Some((stream.get() as usize, data.len())),
         _ => None,
