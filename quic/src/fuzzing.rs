@@ -10,7 +10,7 @@
 )]
 
 use std::boxed::Box;
-use std::cell::RefCell;
+use std::sync::{LazyLock, Mutex};
 use std::vec;
 use std::vec::Vec;
 
@@ -215,16 +215,11 @@ pub fn certificates(data: &[u8]) {
     }
 }
 
-std::thread_local! {
-    /// One connection at each stage: what is not authentic leaves it as it was, so that it serves
-    /// again.
-    static WORLDS: RefCell<Vec<World<'static>>> =
-        RefCell::new(Stage::ALL.iter().map(|stage| world(*stage)).collect());
-}
-
-fn world(stage: Stage) -> World<'static> {
-    World::at(Box::leak(Box::new(Memory::new())), stage)
-}
+/// One connection at each stage: what is not authentic leaves it as it was, so that it serves again.
+static WORLDS: LazyLock<Mutex<Vec<World<'static>>>> = LazyLock::new(|| {
+    let world = |stage: &Stage| World::at(Box::leak(Box::new(Memory::new())), *stage);
+    Mutex::new(Stage::ALL.iter().map(world).collect())
+});
 
 /// A connection at any stage is fed datagrams that are not authentic: it says nothing and goes on.
 pub fn datagrams(data: &[u8]) {
@@ -233,30 +228,28 @@ pub fn datagrams(data: &[u8]) {
         return;
     };
     let at = usize::from(first & 3);
-    WORLDS.with_borrow_mut(|worlds| {
-        let world = &mut worlds[at];
-        let before = world.client.next_deadline();
-        while let Some(mode) = reader.u8() {
-            let bytes = reader.u8_bytes().unwrap_or_default();
-            let id = world.server.client_id.clone();
-            let datagram = match mode & 3 {
-                0 => bytes.to_vec(),
-                1 => [&[mode >> 2][..], &id, bytes].concat(),
-                _ => [&[mode | 0x80, 0, 0, 0, 1, 8][..], &id, bytes].concat(),
-            };
-            assert_eq!(world.give(&datagram), 0);
+    let mut worlds = WORLDS.lock().unwrap();
+    let world = &mut worlds[at];
+    let before = world.client.next_deadline();
+    while let Some(mode) = reader.u8() {
+        let bytes = reader.u8_bytes().unwrap_or_default();
+        let id = world.server.client_id.clone();
+        let datagram = match mode & 3 {
+            0 => bytes.to_vec(),
+            1 => [&[mode >> 2][..], &id, bytes].concat(),
+            _ => [&[mode | 0x80, 0, 0, 0, 1, 8][..], &id, bytes].concat(),
+        };
+        assert_eq!(world.give(&datagram), 0);
+    }
+    match world.end() {
+        None => assert_eq!(world.client.next_deadline(), before),
+        // Anybody may say that the server speaks other versions, as long as nothing else was heard.
+        Some(reason) => {
+            assert_eq!(reason, CloseReason::Version);
+            world.bury();
+            world.dial_again(Stage::ALL[at]);
         }
-        match world.end() {
-            None => assert_eq!(world.client.next_deadline(), before),
-            // Anybody may say that the server speaks other versions, as long as nothing else was
-            // heard.
-            Some(reason) => {
-                assert_eq!(reason, CloseReason::Version);
-                world.bury();
-                worlds[at] = self::world(Stage::ALL[at]);
-            }
-        }
-    });
+    }
 }
 
 /// A whole conversation with a server that sends authentic packets of any frames.
