@@ -221,6 +221,32 @@ fn streams_that_are_given_up_are_given_up_again_when_that_was_lost() {
 }
 
 #[test]
+fn what_the_server_knows_to_have_arrived_is_not_acknowledged_for_ever() {
+    let mut memory = Memory::new();
+    let mut world = World::at(&mut memory, Stage::Confirmed);
+    // A number is missing, so that there are two ranges.
+    world.server.next[2] += 1;
+    assert_eq!(world.send(APPLICATION, make::PING), 1);
+    let ranges = |world: &mut World<'_>| {
+        let heard = world.server.heard.len();
+        // It waits for something that it can go with.
+        assert_eq!(world.send(APPLICATION, make::PING), 0);
+        let stream = world.client.open().unwrap();
+        world.client.write(stream, b"x");
+        world.flush();
+        let acks = picked(world, heard, |frame| match frame {
+            Frame::Ack(ack) => Some(ack.iter().count()),
+            _ => None,
+        });
+        acks[0]
+    };
+    assert_eq!(ranges(&mut world), 2);
+    let acknowledged = world.server.ack(APPLICATION);
+    world.send(APPLICATION, &acknowledged);
+    assert_eq!(ranges(&mut world), 1);
+}
+
+#[test]
 fn a_stop_sending_is_answered_by_a_reset_with_its_code() {
     let mut memory = Memory::new();
     let mut world = World::at(&mut memory, Stage::Confirmed);
