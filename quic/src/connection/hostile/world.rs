@@ -88,6 +88,15 @@ impl<'m> World<'m> {
         world
     }
 
+    /// Begins anew with another server, and comes to `stage`.
+    pub(crate) fn dial_again(&mut self, stage: Stage) {
+        let config = support::config();
+        self.client.connect(&config, &[7; 32], self.now).unwrap();
+        self.server = Server::new();
+        self.events.clear();
+        self.advance_to(stage);
+    }
+
     /// Shakes hands up to `stage`.
     pub(crate) fn advance_to(&mut self, stage: Stage) {
         self.flush();

@@ -112,9 +112,12 @@ fn kind(frame: &Frame<'_>) -> Option<(u8, u64)> {
     })
 }
 
+/// Frames as [`kind`] tells them.
+type Said = Vec<(u8, u64)>;
+
 /// Has the client say something by `act`, loses it, and returns what was said first, and what was
 /// said again.
-fn said_again(act: impl Fn(&mut World<'_>)) -> (Vec<(u8, u64)>, Vec<(u8, u64)>) {
+fn said_again(act: impl Fn(&mut World<'_>)) -> (Said, Said) {
     let mut memory = Memory::new();
     let mut world = World::at(&mut memory, Stage::Confirmed);
     let heard = world.server.heard.len();
@@ -218,6 +221,32 @@ fn streams_that_are_given_up_are_given_up_again_when_that_was_lost() {
 }
 
 #[test]
+fn what_the_server_knows_to_have_arrived_is_not_acknowledged_for_ever() {
+    let mut memory = Memory::new();
+    let mut world = World::at(&mut memory, Stage::Confirmed);
+    // A number is missing, so that there are two ranges.
+    world.server.next[2] += 1;
+    assert_eq!(world.send(APPLICATION, make::PING), 1);
+    let ranges = |world: &mut World<'_>| {
+        let heard = world.server.heard.len();
+        // It waits for something that it can go with.
+        assert_eq!(world.send(APPLICATION, make::PING), 0);
+        let stream = world.client.open().unwrap();
+        world.client.write(stream, b"x");
+        world.flush();
+        let acks = picked(world, heard, |frame| match frame {
+            Frame::Ack(ack) => Some(ack.iter().count()),
+            _ => None,
+        });
+        acks[0]
+    };
+    assert_eq!(ranges(&mut world), 2);
+    let acknowledged = world.server.ack(APPLICATION);
+    world.send(APPLICATION, &acknowledged);
+    assert_eq!(ranges(&mut world), 1);
+}
+
+#[test]
 fn a_stop_sending_is_answered_by_a_reset_with_its_code() {
     let mut memory = Memory::new();
     let mut world = World::at(&mut memory, Stage::Confirmed);
@@ -262,7 +291,7 @@ fn both_streams_go_on_side_by_side() {
     }
     let heard = world.server.heard.len();
     world.flush();
-    let mut lens = vec![0; 5];
+    let mut lens = [0; 5];
     for (stream, len) in picked(&world, heard, |frame| match frame {
         Frame::Stream { stream, data, .. } => Some((stream.get() as usize, data.len())),
         _ => None,
