@@ -46,9 +46,10 @@ fuzz: ## each fuzz target for SECONDS=60 seconds
 	$(ENSURE) $(NATIVE) fuzz
 	scripts/fuzz.sh $(SECONDS)
 
-interop: ## both ways against an independent peer over quic-go (needs Go)
-	$(ENSURE) $(NATIVE) go
+interop: ## against independent peers: AIRE over quic-go, QUIC over four stacks (needs Go and Python)
+	$(ENSURE) $(NATIVE) go venv
 	scripts/interop.sh
+	scripts/interop-quic.sh
 
 interop-reference: ## the same against a checkout of the published one: AIRE_GO=path
 	$(ENSURE) $(NATIVE) go

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and is missing; asks nobody anything.
 #
-#   scripts/ensure.sh cxx cmake libclang redis go valgrind lint thumb fuzz
+#   scripts/ensure.sh cxx cmake libclang redis go valgrind lint thumb fuzz venv
 #   scripts/ensure.sh thumb-firmware qemu-arm arm-binutils python
 #
 # What is present is found by looking for it, so a complete machine sees no
@@ -11,6 +11,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 MIN_GO=1.24
+# aioquic's.
+MIN_PYTHON=3.11
 DEBIAN_CORE="rustc-web cargo-web rust-web-src"
 
 any_file() {
@@ -23,6 +25,10 @@ any_file() {
 
 go_version() {
     go version 2>/dev/null | awk '{ sub(/^go/, "", $3); print $3 }'
+}
+
+python_version() {
+    python3 --version 2>/dev/null | awk '{ print $2 }'
 }
 
 # Is there `core` for each of the targets?
@@ -54,6 +60,8 @@ present() {
             '/opt/homebrew/opt/llvm/lib/libclang.dylib' \
             '/usr/local/opt/llvm/lib/libclang.dylib'; } ;;
     go) at_least "$MIN_GO" "$(go_version)" ;;
+    # Debian packs what a virtual environment needs apart.
+    venv) at_least "$MIN_PYTHON" "$(python_version)" && python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     lint) cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ;;
     thumb) can_build $THUMB_TARGETS ;;
     thumb-firmware) can_build $FIRMWARE_TARGETS ;;
@@ -77,6 +85,7 @@ described() {
     libclang) echo "clang with libclang" ;;
     redis) echo "redis-server, which tests start for themselves" ;;
     go) echo "Go $MIN_GO or newer (https://go.dev/dl/; found: $(go_version | grep . || echo none))" ;;
+    venv) echo "Python $MIN_PYTHON or newer with venv (found: $(python_version | grep . || echo none))" ;;
     lint) echo "rustfmt and clippy (rustup component add rustfmt clippy)" ;;
     thumb) described_targets $THUMB_TARGETS ;;
     thumb-firmware) described_targets $FIRMWARE_TARGETS ;;
@@ -134,6 +143,7 @@ install() {
             apt_refresh
             if at_least "$MIN_GO" "$(apt_candidate golang-go)"; then apt_names=golang-go; fi
         fi ;;
+    venv) apt_names="python3 python3-venv" brew_names=python3 ;;
     lint)
         if have rustup; then rustup component add rustfmt clippy; fi
         return ;;

@@ -123,7 +123,8 @@ impl Handle {
     /// it where that matters.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the application holds as many operations as there is room for;
+    /// [`Error::Busy`] when the application holds as many operations of its own as there is room
+    /// for;
     /// [`Error::Off`]; [`Error::Call`] when the names do not fit the outbox;
     /// what ended the operation while `args` were sent.
     pub async fn invoke(

@@ -262,8 +262,8 @@ impl Operation {
         }
     }
 
-    /// Drops all input from now on. A CANCEL is seen in the order of the stream, so behind input
-    /// that nobody reads it is not seen.
+    /// Drops all input from now on. A CANCEL comes in the order of the stream: behind more input
+    /// than there is room for it is not seen until that is read or dropped.
     pub fn ignore_input(&self) {
         let mut engine = self.engine.borrow_mut();
         if let Some(slot) = engine.slots.get_mut(self.index) {

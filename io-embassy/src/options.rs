@@ -154,8 +154,9 @@ pub struct Options {
     pub expects: Option<PublicKey>,
     /// The agents served here. An operation at another one is answered `AGENT_NOT_FOUND`.
     pub agents: &'static [&'static str],
-    /// How many operations the node may have open at a time; 1 by default, and no more than there
-    /// are operations in the [`Resources`](crate::Resources).
+    /// How many operations the node may have open at a time; 1 by default. So much of the room in
+    /// the [`Resources`](crate::Resources) is kept for them, and the rest is for operations that
+    /// are invoked here. More than there is room for makes no connection.
     pub incoming: u8,
     /// The protocol's own limits and times.
     pub protocol: aire_proto::Config,

@@ -92,7 +92,7 @@ impl<
     pub const fn new() -> Self {
         const {
             assert!(OPS > 0, "a client needs room for an operation");
-            assert!(STREAMS > OPS, "STREAMS is OPS + 1");
+            assert!(STREAMS == OPS + 1, "STREAMS is OPS + 1");
             assert!(DATAGRAM >= 1200, "QUIC needs datagrams of 1,200 bytes");
             assert!(DATAGRAM <= 65_527, "no UDP datagram is larger");
             assert!(PACKETS > 0, "a datagram must have room");

@@ -184,8 +184,16 @@ impl Slot {
     }
 }
 
-/// What an operation came to, for its holder.
-pub(crate) fn result(outcome: Outcome) -> Result<(), Error> {
+/// What an operation came to, for its holder, who may have heard before the protocol that the peer
+/// `cancelled` it.
+pub(crate) fn result(outcome: Outcome, cancelled: Option<CancelReason>) -> Result<(), Error> {
+    match (outcome, cancelled) {
+        (Outcome::Failed(ErrorCode::Cancelled), Some(reason)) => Err(Error::Cancelled(reason)),
+        (outcome, _) => plain(outcome),
+    }
+}
+
+fn plain(outcome: Outcome) -> Result<(), Error> {
     match outcome {
         Outcome::Completed => Ok(()),
         Outcome::Failed(code) => Err(Error::Failed(code)),

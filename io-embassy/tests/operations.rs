@@ -1,13 +1,14 @@
 //! Operations that a device invokes at a real node, over a link with weather.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
 
 mod support;
 
-use aire_embassy::{Error, Handle, Status};
+use aire_embassy::{Error, Handle, Options, Status};
 use aire_mio::{CancelReason, ErrorCode, Failure};
 use embassy_futures::join::join4;
 use embassy_time::{Duration, Timer};
@@ -20,9 +21,12 @@ async fn mirrored(handle: Handle, lengths: &[usize], buffer: usize, seed: u64) {
     let mut rng = Rng::new(seed);
     let operation = handle.invoke("mirror", "it", b"").await.unwrap();
     let mut buffer = vec![0; buffer];
-    for len in lengths {
+    for (nth, len) in lengths.iter().enumerate() {
         let frame = rng.bytes(*len);
         operation.send(&frame).await.unwrap();
+        if nth + 1 == lengths.len() {
+            operation.finish().unwrap();
+        }
         let mut back: Vec<u8> = Vec::new();
         loop {
             let chunk = operation.recv(&mut buffer).await.unwrap().unwrap();
@@ -33,7 +37,6 @@ async fn mirrored(handle: Handle, lengths: &[usize], buffer: usize, seed: u64) {
         }
         assert!(back == frame, "{len} bytes came back otherwise");
     }
-    operation.finish().unwrap();
     assert_eq!(operation.recv(&mut buffer).await, Ok(None));
     assert_eq!(operation.ended().await, Ok(()));
     assert_eq!(operation.received(), lengths.len() as u64);
@@ -91,7 +94,11 @@ fn four_operations_at_once_with_frames_of_64_kib_pass_through_2_kib_in_bad_weath
             ..Weather::default()
         };
         let world = World::new(spawner, node.address(), weather, 3);
-        let handle = world.client(options(&certificate), 3);
+        let options = Options {
+            incoming: 0,
+            ..options(&certificate)
+        };
+        let handle = world.client(options, 3);
         let frames = [65_536, 65_536];
         join4(
             mirrored(handle, &frames, 2048, 1),
@@ -180,6 +187,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         let told = std::sync::Mutex::new(told);
         let node = builder(&certificate)
             .agent("waits", move |operation: &mut aire_mio::Operation| {
+                operation.send(*b"here")?;
                 let ended = operation.sleep(std::time::Duration::from_secs(60));
                 told.lock().unwrap().send(format!("{ended:?}")).unwrap();
                 ended
@@ -190,6 +198,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         let world = World::new(spawner, node.address(), Weather::default(), 7);
         let handle = world.client(options(&certificate), 7);
         let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
         operation
             .cancel(CancelReason::ResourceExhausted, "no room")
             .unwrap();
@@ -202,6 +211,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
             operation.cancel(CancelReason::Internal, "").is_err(),
             "it is over"
         );
+        drop(operation);
         let mut said = String::new();
         eventually("the node hears of it", || {
             said.extend(heard.try_recv());
@@ -210,7 +220,9 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         .await;
         assert!(said.contains("ResourceExhausted"), "{said}");
 
-        drop(handle.invoke("waits", "it", b"").await.unwrap());
+        let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
+        drop(operation);
         said.clear();
         eventually("the node hears of the drop", || {
             said.extend(heard.try_recv());
@@ -221,6 +233,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
 
         // In the middle of a frame it is a reset.
         let operation = handle.invoke("waits", "it", b"").await.unwrap();
+        assert_eq!(operation.recv_frame(&mut [0; 4]).await, Ok(Some(4)));
         operation.begin(100).await.unwrap();
         drop(operation);
         said.clear();
@@ -231,7 +244,7 @@ fn an_operation_that_is_cancelled_or_dropped_ends_at_the_node() {
         .await;
         // And all slots are free again.
         let mut held = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..2 {
             held.push(handle.invoke("waits", "it", b"").await.unwrap());
         }
         assert_eq!(
@@ -299,6 +312,10 @@ fn who_has_disconnected_says_goodbye_and_can_connect_again() {
         let world = World::new(spawner, node.address(), Weather::default(), 9);
         let handle = world.client(options(&certificate), 9);
         mirrored(handle, &[10], 10, 1).await;
+        eventually("TLS gave a ticket", || {
+            handle.tls_ticket(&mut [0; 1000]).is_some()
+        })
+        .await;
         handle.disconnect().await;
         assert_eq!(handle.status(), Status::Off);
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::frame::NewConnectionId;
 use crate::packet::ConnectionId;
 
@@ -96,16 +96,16 @@ impl Remote {
     }
 
     /// Takes a NEW_CONNECTION_ID (RFC 9000 §19.15).
-    pub(crate) fn on_new(&mut self, frame: &NewConnectionId<'_>) -> Result<(), Error> {
+    pub(crate) fn on_new(&mut self, frame: &NewConnectionId<'_>) -> Result<(), Fault> {
         if self.active().is_empty() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "a connection id for a server that uses none",
+                "a connection id for a server that uses none"
             ));
         }
-        let id = ConnectionId::new(frame.id).ok_or(Error::new(
+        let id = ConnectionId::new(frame.id).ok_or(fault!(
             Code::FRAME_ENCODING_ERROR,
-            "a connection id that is too long",
+            "a connection id that is too long"
         ))?;
         let known = self
             .entries
@@ -117,63 +117,65 @@ impl Remote {
                 && known.id == id
                 && known.reset_token == Some(frame.reset_token);
             if !same {
-                return Err(Error::new(
+                return Err(fault!(
                     Code::PROTOCOL_VIOLATION,
-                    "a connection id was given twice",
+                    "a connection id was given twice"
                 ));
             }
         }
-        self.retire_prior_to = self.retire_prior_to.max(frame.retire_prior_to);
-        // Room for the new one is made first: the limit holds for what is active afterwards.
         let is_new = known.is_none()
             && !self
                 .retiring
                 .iter()
                 .any(|retired| retired.sequence == frame.sequence);
-        self.retire_old()?;
-        if is_new {
-            if frame.sequence < self.retire_prior_to {
-                self.retire(frame.sequence)?;
-            } else {
-                let entry = Entry {
-                    sequence: frame.sequence,
-                    id,
-                    reset_token: Some(frame.reset_token),
-                };
-                self.entries.push(entry).map_err(|_| {
-                    Error::new(Code::CONNECTION_ID_LIMIT_ERROR, "too many connection ids")
-                })?;
-            }
-        }
-        if self.entries.is_empty() {
-            return Err(Error::new(
-                Code::PROTOCOL_VIOLATION,
-                "all connection ids were retired",
-            ));
-        }
-        Ok(())
-    }
-
-    fn retire_old(&mut self) -> Result<(), Error> {
-        let bound = self.retire_prior_to;
+        let bound = self.retire_prior_to.max(frame.retire_prior_to);
+        self.check_room(bound, is_new.then_some(frame.sequence))?;
+        self.retire_prior_to = bound;
         while let Some(index) = self.entries.iter().position(|entry| entry.sequence < bound) {
             let entry = self.entries.remove(index);
-            self.retire(entry.sequence)?;
+            self.retire(entry.sequence);
+        }
+        if is_new && frame.sequence < bound {
+            self.retire(frame.sequence);
+        } else if is_new {
+            let entry = Entry {
+                sequence: frame.sequence,
+                id,
+                reset_token: Some(frame.reset_token),
+            };
+            // There is room: that was checked.
+            let _pushed = self.entries.push(entry);
         }
         Ok(())
     }
 
-    fn retire(&mut self, sequence: u64) -> Result<(), Error> {
-        let retired = Numbered {
+    /// Whether all fits once everything below `bound` is retired and `added` is there. It is asked
+    /// before anything changes, for the server can be told an error only by an id that is left.
+    fn check_room(&self, bound: u64, added: Option<u64>) -> Result<(), Fault> {
+        let all = self.entries.iter().map(|entry| entry.sequence).chain(added);
+        let old = all.clone().filter(|&sequence| sequence < bound).count();
+        let left = all.count().saturating_sub(old);
+        if left == 0 {
+            Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "all connection ids were retired",
+            ))
+        } else if left > LIMIT || self.retiring.len().saturating_add(old) > MAX_RETIRING {
+            Err(fault!(
+                Code::CONNECTION_ID_LIMIT_ERROR,
+                "too many connection ids, or too many retired at one time",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn retire(&mut self, sequence: u64) {
+        // There is room: that was checked.
+        let _pushed = self.retiring.push(Numbered {
             sequence,
             told: false,
-        };
-        self.retiring.push(retired).map_err(|_| {
-            Error::new(
-                Code::CONNECTION_ID_LIMIT_ERROR,
-                "too many connection ids retired at one time",
-            )
-        })
+        });
     }
 
     /// Goes over to a spare id, for another path. Without one nothing changes.
@@ -182,7 +184,8 @@ impl Remote {
             return false;
         }
         let old = self.entries.remove(0);
-        self.retire(old.sequence).is_ok()
+        self.retire(old.sequence);
+        true
     }
 
     /// The next number for a RETIRE_CONNECTION_ID.
@@ -273,10 +276,12 @@ impl Local {
     }
 
     /// Takes a RETIRE_CONNECTION_ID (RFC 9000 §19.16). `used` is the id that the packet came to.
-    pub(crate) fn on_retire(&mut self, sequence: u64, used: &[u8]) -> Result<(), Error> {
-        let violation = |reason| Error::new(Code::PROTOCOL_VIOLATION, reason);
+    pub(crate) fn on_retire(&mut self, sequence: u64, used: &[u8]) -> Result<(), Fault> {
         if sequence >= self.next {
-            return Err(violation("a connection id was retired that was not given"));
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a connection id was retired that was not given"
+            ));
         }
         let Some(index) = self
             .entries
@@ -286,8 +291,9 @@ impl Local {
             return Ok(());
         };
         if self.entries.get(index).is_some_and(|(_, id)| id == used) {
-            return Err(violation(
-                "a connection id was retired by a packet that came to it",
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a connection id was retired by a packet that came to it"
             ));
         }
         self.entries.remove(index);

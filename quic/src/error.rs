@@ -111,12 +111,19 @@ impl Error {
     pub(crate) const fn new(code: Code, reason: &'static str) -> Self {
         Self { code, reason }
     }
-
-    /// A TLS failure with `alert`.
-    pub(crate) const fn tls(alert: u8, reason: &'static str) -> Self {
-        Self::new(Code::crypto(alert), reason)
-    }
 }
+
+/// A rule that was broken, as this crate passes it on: every rule is known when it is compiled, and
+/// a reference to one is a quarter of an [`Error`].
+pub(crate) type Fault = &'static Error;
+
+/// The [`Fault`] of breaking the rule `reason`, which the peer is told by `code`. Both are constants.
+macro_rules! fault {
+    ($code:expr, $reason:expr $(,)?) => {
+        const { &$crate::error::Error::new($code, $reason) }
+    };
+}
+pub(crate) use fault;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

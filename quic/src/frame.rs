@@ -1,7 +1,7 @@
 //! Frames as they come from the server (RFC 9000 §19).
 
-use crate::coding::Reader;
-use crate::error::{Code, Error};
+use crate::coding::{Reader, Writer};
+use crate::error::{Code, Fault, fault};
 use crate::recovery::Ack;
 use crate::stream::StreamId;
 
@@ -35,12 +35,22 @@ pub(crate) mod kind {
 }
 
 /// The bits of a STREAM frame's type.
-const STREAM_FIN: u8 = 0x01;
-const STREAM_LEN: u8 = 0x02;
-const STREAM_OFF: u8 = 0x04;
+pub(crate) const STREAM_FIN: u8 = 0x01;
+pub(crate) const STREAM_LEN: u8 = 0x02;
+pub(crate) const STREAM_OFF: u8 = 0x04;
 
 /// The largest number that a count of streams may be (RFC 9000 §4.6).
 const MAX_STREAM_COUNT: u64 = 1 << 60;
+
+/// Writes a frame that is a type and varints; false, and nothing written, when there is no room.
+pub(crate) fn write(out: &mut Writer<'_>, kind: u8, fields: &[u64]) -> bool {
+    let start = out.len();
+    let written = out.u8(kind).is_some() && fields.iter().all(|&field| out.varint(field).is_some());
+    if !written {
+        out.truncate(start);
+    }
+    written
+}
 
 /// One frame. Payloads are slices of the packet.
 #[derive(Clone, Debug)]
@@ -104,14 +114,19 @@ pub(crate) struct NewConnectionId<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails.
-    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Error> {
-        let malformed = Error::new(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
+    /// Reads the frame at the front. Its type is in `frame_type` even when the rest fails: 0 for
+    /// one that does not fit into a byte.
+    pub(crate) fn read(reader: &mut Reader<'a>, frame_type: &mut u8) -> Result<Self, Fault> {
+        let malformed = fault!(Code::FRAME_ENCODING_ERROR, "a frame does not parse");
         *frame_type = reader.u8().ok_or(malformed)?;
         if *frame_type > kind::HANDSHAKE_DONE {
-            return Err(Error::new(
+            // From 0x40 on, it is but the beginning of a type: 0 is to say that it is unknown.
+            if *frame_type >= 0x40 {
+                *frame_type = 0;
+            }
+            return Err(fault!(
                 Code::FRAME_ENCODING_ERROR,
-                "a frame of an unknown type",
+                "a frame of an unknown type"
             ));
         }
         Self::body(*frame_type, reader).ok_or(malformed)
@@ -272,7 +287,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(bytes: &[u8]) -> Result<Frame<'_>, Error> {
+    fn read(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
         Frame::read(&mut Reader::new(bytes), &mut 0)
     }
 

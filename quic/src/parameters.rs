@@ -1,7 +1,7 @@
 //! Transport parameters (RFC 9000 §18): ours as they are sent, the server's as they are believed.
 
 use crate::coding::{Reader, Writer};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::packet::ConnectionId;
 use crate::time::Micros;
 use crate::varint;
@@ -91,6 +91,8 @@ pub(crate) struct Theirs {
     pub(crate) max_ack_delay: Micros,
     pub(crate) may_migrate: bool,
     pub(crate) active_connection_id_limit: u64,
+    /// Of the preferred address, the connection id and its reset token.
+    pub(crate) preferred: Option<(ConnectionId, [u8; 16])>,
 }
 
 impl Default for Theirs {
@@ -110,6 +112,7 @@ impl Default for Theirs {
             max_ack_delay: Micros::from_millis(25),
             may_migrate: true,
             active_connection_id_limit: 2,
+            preferred: None,
         }
     }
 }
@@ -119,10 +122,10 @@ impl Theirs {
     ///
     /// # Errors
     /// `TRANSPORT_PARAMETER_ERROR`: they do not parse, one is out of its bounds or came twice.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
-        Self::parse(bytes).ok_or(Error::new(
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
+        Self::parse(bytes).ok_or(fault!(
             Code::TRANSPORT_PARAMETER_ERROR,
-            "the transport parameters break a rule",
+            "the transport parameters break a rule"
         ))
     }
 
@@ -158,8 +161,7 @@ impl Theirs {
                 self.may_migrate = false;
                 return value.is_empty().then_some(());
             }
-            // Never used: this end stays with the address that it dialled.
-            id::PREFERRED_ADDRESS => return preferred_address(value),
+            id::PREFERRED_ADDRESS => self.preferred = Some(preferred_address(value)?),
             _ => {
                 let mut reader = Reader::new(value);
                 let number = reader.varint()?;
@@ -198,12 +200,12 @@ impl Theirs {
 }
 
 /// IPv4 address and port, IPv6 address and port, a connection id that is not empty, a reset token.
-fn preferred_address(value: &[u8]) -> Option<()> {
+fn preferred_address(value: &[u8]) -> Option<(ConnectionId, [u8; 16])> {
     let mut reader = Reader::new(value);
     reader.bytes(4 + 2 + 16 + 2)?;
-    ConnectionId::new(reader.u8_bytes()?).filter(|id| !id.as_slice().is_empty())?;
-    reader.bytes(16)?;
-    reader.is_empty().then_some(())
+    let id = ConnectionId::new(reader.u8_bytes()?).filter(|id| !id.as_slice().is_empty())?;
+    let reset_token = reader.array()?;
+    reader.is_empty().then_some((id, reset_token))
 }
 
 fn at_least(bound: u64, number: u64) -> Option<u64> {

@@ -1,9 +1,10 @@
 //! A bounded set of ranges: received packet numbers, received and acknowledged bytes.
 
 /// Half-open ranges, ascending, disjoint and not touching; at most `N` of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct RangeSet<const N: usize> {
-    ranges: heapless::Vec<Range, N>,
+    ranges: [Range; N],
+    len: usize,
 }
 
 /// From `start` up to, not including, `end`.
@@ -30,79 +31,117 @@ pub(crate) struct Full;
 impl<const N: usize> RangeSet<N> {
     pub(crate) const fn new() -> Self {
         Self {
-            ranges: heapless::Vec::new(),
+            ranges: [Range::new(0, 0); N],
+            len: 0,
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The ranges, lowest first.
     pub(crate) fn as_slice(&self) -> &[Range] {
-        &self.ranges
+        self.ranges.get(..self.len).unwrap_or_default()
     }
 
     pub(crate) fn first(&self) -> Option<Range> {
-        self.ranges.first().copied()
+        self.as_slice().first().copied()
     }
 
     pub(crate) fn last(&self) -> Option<Range> {
-        self.ranges.last().copied()
+        self.as_slice().last().copied()
     }
 
     pub(crate) fn contains(&self, value: u64) -> bool {
-        self.ranges
-            .iter()
-            .any(|range| range.start <= value && value < range.end)
+        contains(self.as_slice(), value)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.ranges.clear();
+    pub(crate) const fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Adds `added`, merging what overlaps or touches. An empty range changes nothing.
     pub(crate) fn insert(&mut self, added: Range) -> Result<(), Full> {
-        if added.start >= added.end {
-            return Ok(());
-        }
-        // The ranges first..past overlap or touch the new one.
-        let first = self.ranges.partition_point(|range| range.end < added.start);
-        let past = self
-            .ranges
-            .partition_point(|range| range.start <= added.end);
-        let Some(count) = past.checked_sub(first).filter(|&count| count > 0) else {
-            return self.ranges.insert(first, added).map_err(|_| Full);
-        };
-        let end = past
-            .checked_sub(1)
-            .and_then(|last| self.ranges.get(last))
-            .map_or(added.end, |range| range.end.max(added.end));
-        if let Some(range) = self.ranges.get_mut(first) {
-            range.start = range.start.min(added.start);
-            range.end = end;
-        }
-        for _ in 1..count {
-            self.ranges.remove(first.saturating_add(1));
-        }
-        Ok(())
+        insert(&mut self.ranges, &mut self.len, added)
     }
 
     /// Forgets everything below `bound`.
     pub(crate) fn remove_below(&mut self, bound: u64) {
-        let gone = self.ranges.partition_point(|range| range.end <= bound);
-        for _ in 0..gone {
-            self.ranges.remove(0);
-        }
-        if let Some(range) = self.ranges.first_mut() {
-            range.start = range.start.max(bound);
-        }
+        remove_below(&mut self.ranges, &mut self.len, bound);
     }
 
     /// Takes the lowest range out.
     pub(crate) fn pop_first(&mut self) -> Option<Range> {
-        (!self.ranges.is_empty()).then(|| self.ranges.remove(0))
+        let first = self.first()?;
+        self.remove_below(first.end);
+        Some(first)
     }
+}
+
+// What follows is compiled once, not for every `N`: the `len` first of `ranges` are in use.
+
+fn contains(ranges: &[Range], value: u64) -> bool {
+    ranges
+        .iter()
+        .any(|range| range.start <= value && value < range.end)
+}
+
+fn insert(ranges: &mut [Range], len: &mut usize, added: Range) -> Result<(), Full> {
+    if added.start >= added.end {
+        return Ok(());
+    }
+    let used = ranges.get(..*len).unwrap_or_default();
+    // The ranges first..past overlap or touch the new one.
+    let first = count(used, |range| range.end < added.start);
+    let past = count(used, |range| range.start <= added.end);
+    if first == past {
+        let more = len.saturating_add(1);
+        let mut moved = added;
+        for range in ranges.get_mut(first..more).ok_or(Full)? {
+            core::mem::swap(range, &mut moved);
+        }
+        *len = more;
+        return Ok(());
+    }
+    let last = past.saturating_sub(1);
+    let end = used.get(last).map_or(0, |range| range.end);
+    if let Some(range) = ranges.get_mut(first) {
+        range.start = range.start.min(added.start);
+        range.end = end.max(added.end);
+    }
+    remove(ranges, len, first.saturating_add(1), past);
+    Ok(())
+}
+
+fn remove_below(ranges: &mut [Range], len: &mut usize, bound: u64) {
+    let used = ranges.get(..*len).unwrap_or_default();
+    let gone = count(used, |range| range.end <= bound);
+    remove(ranges, len, 0, gone);
+    if *len > 0
+        && let Some(range) = ranges.first_mut()
+    {
+        range.start = range.start.max(bound);
+    }
+}
+
+/// Takes out the ranges from `start` up to, not including, `end`.
+fn remove(ranges: &mut [Range], len: &mut usize, start: usize, end: usize) {
+    let mut to = start;
+    for from in end..*len {
+        if let Some(&moved) = ranges.get(from)
+            && let Some(range) = ranges.get_mut(to)
+        {
+            *range = moved;
+            to = to.saturating_add(1);
+        }
+    }
+    *len = to;
+}
+
+/// How many of `ranges` come first that are `so`.
+fn count(ranges: &[Range], so: impl Fn(&Range) -> bool) -> usize {
+    ranges.iter().take_while(|range| so(range)).count()
 }
 
 #[cfg(test)]

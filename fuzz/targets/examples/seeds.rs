@@ -3,12 +3,12 @@
 //! They land in `fuzz/corpus-live`, where `scripts/fuzz.sh` begins; the committed corpus is what
 //! `fuzz/pick.py` chose among them and what fuzzing found.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use aire_vectors::{Body, Place, all};
 
-fn main() -> std::io::Result<()> {
+fn main() -> io::Result<()> {
     let live = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus-live");
     let write = |target: &str, id: &str, parts: &[&[u8]]| {
         let bytes = parts.concat();
@@ -54,6 +54,7 @@ fn main() -> std::io::Result<()> {
             }
         }
     }
+    quic(&write)?;
     // Scripts and walks have no vectors: a few bytes of each kind.
     for mode in 0..4_u8 {
         for seed in 0..8_u8 {
@@ -72,4 +73,112 @@ fn main() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Seeds for `aire-quic`'s targets: a little of everything that they have a way for.
+fn quic(write: &dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()>) -> io::Result<()> {
+    // Each type of frame, with fields that suit most of them.
+    for kind in 0..=0x1e_u8 {
+        let frame = [kind, 1, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+        let tail = [9; 16];
+        write("quic-frames", &format!("{kind:02x}"), &[&frame, &tail])?;
+        for stage in 0..4_u8 {
+            let script = [stage, 1, 2 - stage % 2, frame.len() as u8 + 16];
+            let name = format!("{stage}-{kind:02x}");
+            write(
+                "quic-script",
+                &name,
+                &[&script, &frame, &tail, &[8, 2, 4, 200]],
+            )?;
+        }
+        // The other steps of a script, one after the other.
+        let steps: Vec<u8> = (0..30_u8)
+            .flat_map(|at| [at.wrapping_mul(kind) | 4, kind * 8])
+            .collect();
+        write("quic-script", &format!("steps-{kind}"), &[&[3], &steps])?;
+    }
+    // Each parameter alone, and some together.
+    let mut all = vec![];
+    for id in 0..=0x10_u8 {
+        let value: &[u8] = match id {
+            0x00 | 0x0f | 0x10 => b"eightlen",
+            0x02 => &[7; 16],
+            0x03 => &[0x45, 0xc0],
+            0x0c => &[],
+            0x0d => &[1; 42],
+            _ => &[3],
+        };
+        let one = [&[id, value.len() as u8], value].concat();
+        write("quic-parameters", &format!("{id:02x}"), &[&one])?;
+        all.extend(one);
+    }
+    write("quic-parameters", "all", &[&all])?;
+    // Headers of every kind, with and without a connection's id.
+    for first in [0x40, 0x44, 0x80, 0xc0, 0xd0, 0xe0, 0xf0_u8] {
+        let header = [first, 0, 0, 0, u8::from(first > 0x80), 8];
+        let rest = [b"eightlen\x08eightlen\0\x40\x32" as &[u8], &[5; 60]].concat();
+        let name = format!("{first:02x}");
+        write("quic-packets", &name, &[&[0], &header, &rest])?;
+        write(
+            "quic-packets",
+            &format!("seal-{name}"),
+            &[&[first | 1], &rest],
+        )?;
+        for stage in 0..4 {
+            let name = format!("{stage}-{name}");
+            write("quic-datagrams", &name, &[&[stage, first, 70], &rest])?;
+            write(
+                "quic-datagrams",
+                &format!("{name}-id"),
+                &[&[stage, first | 3, 70], &rest[9..]],
+            )?;
+        }
+    }
+    // Each message of a handshake in its state: as it is, with one bit flipped, and cut to nothing.
+    for state in 0..9_u8 {
+        for (name, rest) in [
+            ("true", &[1][..]),
+            ("flipped", &[1, 0, 30, 1]),
+            ("empty", &[6]),
+        ] {
+            write(
+                "quic-messages",
+                &format!("{state}-{name}"),
+                &[&[state], rest],
+            )?;
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../quic/tests/certificates");
+    for kind in ["good", "malformed", "not-servers", "not-issuers"] {
+        for entry in fs::read_dir(folder.join(kind))? {
+            let path = entry?.path();
+            let der = fs::read(&path)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let len = (der.len() as u32).to_be_bytes();
+            write(
+                "quic-certificates",
+                &name,
+                &[&[0], &len[1..], &der, &[0, 0]],
+            )?;
+            // The body alone, behind the outer header.
+            if let Some(body) = body(&der) {
+                write("quic-certificates", &format!("{name}-body"), &[&[1], body])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first element within a certificate, when its lengths take two bytes as usual.
+fn body(der: &[u8]) -> Option<&[u8]> {
+    let inner = match der {
+        [0x30, 0x82, _, _, inner @ ..] | [0x30, 0x81, _, inner @ ..] => inner,
+        _ => return None,
+    };
+    let len = match inner {
+        [0x30, 0x82, high, low, ..] => (usize::from(*high) << 8) + usize::from(*low) + 4,
+        [0x30, 0x81, len, ..] => usize::from(*len) + 3,
+        _ => return None,
+    };
+    inner.get(..len)
 }

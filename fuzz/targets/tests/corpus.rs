@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aire_fuzz_targets::quic;
+
 /// The inputs of one target, in the order of their names.
 fn corpus(target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -50,12 +52,54 @@ fn the_connection_corpus_holds() {
 }
 
 #[test]
+fn the_quic_certificates_corpus_holds() {
+    replay("quic-certificates", quic::certificates);
+}
+
+#[test]
+fn the_quic_datagrams_corpus_holds() {
+    replay("quic-datagrams", quic::datagrams);
+}
+
+#[test]
+fn the_quic_frames_corpus_holds() {
+    replay("quic-frames", quic::frames);
+}
+
+#[test]
+fn the_quic_messages_corpus_holds() {
+    replay("quic-messages", quic::messages);
+}
+
+#[test]
+fn the_quic_packets_corpus_holds() {
+    replay("quic-packets", quic::packets);
+}
+
+#[test]
+fn the_quic_parameters_corpus_holds() {
+    replay("quic-parameters", quic::parameters);
+}
+
+#[test]
+fn the_quic_script_corpus_holds() {
+    replay("quic-script", quic::script);
+}
+
+#[test]
 fn every_target_copes_with_nothing_at_all() {
     for target in [
         aire_fuzz_targets::decoder,
         aire_fuzz_targets::hello,
         aire_fuzz_targets::payloads,
         aire_fuzz_targets::connection,
+        quic::certificates,
+        quic::datagrams,
+        quic::frames,
+        quic::messages,
+        quic::packets,
+        quic::parameters,
+        quic::script,
     ] {
         target(b"");
         for byte in 0..=u8::MAX {

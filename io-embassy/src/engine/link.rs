@@ -345,7 +345,8 @@ impl Engine {
             slot.suspended = true;
             slot.skip = slot.partial.given;
         } else {
-            slot.end.get_or_insert(result(outcome));
+            let end = result(outcome, slot.cancelled);
+            slot.end.get_or_insert(end);
         }
         slot.wake();
         let held = slot.stage == Stage::Held;

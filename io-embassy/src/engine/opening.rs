@@ -50,26 +50,34 @@ impl Engine {
         if !self.wanted {
             return Poll::Ready(Err(Error::Off));
         }
-        let Some(index) = self.slots.iter().position(Slot::is_free) else {
-            // Those that end by themselves are waited for.
-            let frees_itself = self.slots.iter().any(|slot| slot.stage != Stage::Held);
-            if frees_itself {
-                self.waiters.register(waker);
-                return Poll::Pending;
-            }
+        if self.holds_all() {
             return Poll::Ready(Err(Error::Busy));
-        };
+        }
+        let free = self.slots.iter().position(Slot::is_free);
         // Those that lost their connection go first.
         let others_first = self.slots.iter().any(|slot| slot.suspended);
-        if others_first
-            || !self.is_open()
-            || self.proto.may_open().is_err()
-            || !self.quic.can_open()
-        {
-            self.waiters.register(waker);
-            return Poll::Pending;
+        match free {
+            Some(index) if !others_first && self.stream_is_there() => Poll::Ready(Ok(index)),
+            // What the application let go of ends by itself, and the rest comes with time too.
+            _ => {
+                self.waiters.register(waker);
+                Poll::Pending
+            }
         }
-        Poll::Ready(Ok(index))
+    }
+
+    /// Whether the application holds as many operations of ours as there may be: some of the room
+    /// is kept for the node's.
+    fn holds_all(&self) -> bool {
+        let ours = |slot: &&Slot| slot.stage == Stage::Held && !slot.served;
+        let held = self.slots.iter().filter(ours).count();
+        let kept = usize::from(self.options.incoming);
+        held >= self.slots.len().saturating_sub(kept)
+    }
+
+    /// Whether both QUIC and the protocol allow another operation of ours.
+    fn stream_is_there(&self) -> bool {
+        self.is_open() && self.proto.may_open().is_ok() && self.quic.can_open()
     }
 
     /// Opens the QUIC stream that the protocol has chosen.
@@ -98,6 +106,9 @@ impl Engine {
     pub(crate) fn take_up(&mut self, ticket: &[u8]) -> Result<usize, Error> {
         if !self.wanted {
             return Err(Error::Off);
+        }
+        if self.holds_all() {
+            return Err(Error::Busy);
         }
         let ticket = Ticket::decode(ticket)?;
         let index = self
@@ -128,6 +139,7 @@ impl Engine {
     }
 
     fn resume_one(&mut self, index: usize, now: Now) {
+        let stream_is_there = self.stream_is_there();
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -136,7 +148,7 @@ impl Engine {
             self.give_up(index, EXPIRED);
             return;
         };
-        if self.proto.may_open().is_err() || !self.quic.can_open() {
+        if !stream_is_there {
             return;
         }
         let stream = match self.proto.resume(resume.token, resume.last_recv) {

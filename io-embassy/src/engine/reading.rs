@@ -1,8 +1,8 @@
 //! From QUIC's buffer to the application: the protocol reads as far as the first payload, which
 //! stays where it is until it is asked for.
 
-use aire_proto::wire::Resumable;
-use aire_proto::{ErrorCode, Event, Input, Now, StreamId};
+use aire_proto::wire::{self, Cancel, Decoder, FrameType, Resumable};
+use aire_proto::{CancelReason, ErrorCode, Event, Input, Now, StreamId};
 
 use embassy_time::Instant;
 
@@ -87,6 +87,8 @@ impl Engine {
             // The application's turn, unless it does not want it.
             if slot.drops_input() {
                 self.hand_out(index, piece.len);
+            } else {
+                self.look_ahead(index, piece);
             }
             return self
                 .slots
@@ -114,6 +116,25 @@ impl Engine {
         self.skip_what_is_known(index);
         self.follow(index, stream, then, now);
         told || read > 0 || fin
+    }
+
+    /// Looks for a CANCEL behind a payload that the agent has not read, and perhaps never will: it
+    /// is to be heard while the agent works (`CAN-5`). The protocol reads it in its turn.
+    fn look_ahead(&mut self, index: usize, piece: Piece) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if !slot.served || slot.cancelled.is_some() || piece.remaining > 0 {
+            return;
+        }
+        let Some(id) = slot.stream.and_then(quic_id) else {
+            return;
+        };
+        let behind = self.quic.peek(id).bytes.get(piece.len..);
+        slot.cancelled = cancel_in(behind.unwrap_or_default());
+        if slot.cancelled.is_some() {
+            slot.wake();
+        }
     }
 
     fn follow(&mut self, index: usize, stream: StreamId, then: Then, now: Now) {
@@ -279,6 +300,22 @@ fn note(slot: &mut Slot, event: &Event<'_>, options: &Options, now: Now) -> Then
     }
     slot.wake();
     Then::Nothing
+}
+
+/// The first CANCEL that is whole in `frames`.
+fn cancel_in(mut frames: &[u8]) -> Option<CancelReason> {
+    let mut decoder = Decoder::default();
+    let mut cancels = false;
+    loop {
+        match decoder.next(&mut frames)? {
+            wire::Piece::Header(header) => cancels = header.frame_type == FrameType::Cancel,
+            wire::Piece::Payload { bytes, remaining } if cancels => {
+                let whole = Cancel::decode(bytes).ok().filter(|_| remaining == 0);
+                return whole.map(|cancel| cancel.reason);
+            }
+            wire::Piece::Payload { .. } => {}
+        }
+    }
 }
 
 fn note_token(slot: &mut Slot, resumable: &Resumable<'_>, now: Now) -> Then {

@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aire_embassy::Random;
-use aire_mio::{Certificate, Identity, Node, NodeBuilder};
+use aire_mio::{Certificate, Identity, Node, NodeBuilder, Settings};
 use aire_proto::UnixMillis;
 use aire_proto::identity::Ed25519Signer;
 use embassy_executor::{Executor, Spawner};
@@ -125,7 +125,11 @@ pub fn identity() -> Identity {
 
 /// A node to be, with the agent `mirror`, which sends back each frame that it gets.
 pub fn builder(certificate: &Certificate) -> NodeBuilder {
+    let mut settings = Settings::default();
+    // A node that goes away at the end of a test waits for nobody.
+    settings.protocol.drain_timeout = Duration::from_millis(100);
     Node::builder(identity(), certificate.clone())
+        .settings(settings)
         .agent("mirror", |operation: &mut aire_mio::Operation| {
             let args = operation.args().to_vec();
             if !args.is_empty() {

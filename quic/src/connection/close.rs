@@ -2,11 +2,14 @@
 
 use super::{Connection, State};
 use crate::coding::Writer;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault};
 use crate::event::CloseReason;
 use crate::frame::kind;
 use crate::recovery::Space;
 use crate::time::Instant;
+
+/// As much of a reason is sent, in bytes.
+const REASON_MAX: usize = 128;
 
 /// What CONNECTION_CLOSE says.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +50,11 @@ impl Farewell {
 }
 
 impl Connection<'_> {
-    /// Ends the connection with an application `code`, at most 2^62 - 1, and a short text for
-    /// whoever debugs the server. Drain [`poll_transmit`](Self::poll_transmit) afterwards.
+    /// Ends the connection with an application `code`, at most 2^62 - 1, and a text for whoever
+    /// debugs the server, the first 128 bytes of which are sent. Drain [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn close(&mut self, code: u64, reason: &'static str, now: Instant) {
         let code = code.min(crate::varint::MAX);
+        let (reason, _) = reason.split_at(reason.floor_char_boundary(REASON_MAX));
         let farewell = Farewell {
             application: true,
             code,
@@ -63,7 +67,7 @@ impl Connection<'_> {
     }
 
     /// Ends the connection because the server broke a rule, in a frame of `frame_type`.
-    pub(super) fn fail(&mut self, error: Error, frame_type: u8, now: Instant) {
+    pub(super) fn fail(&mut self, error: Fault, frame_type: u8, now: Instant) {
         let farewell = Farewell {
             application: false,
             code: error.code.0,
@@ -72,7 +76,7 @@ impl Connection<'_> {
             due: true,
             heard: 0,
         };
-        self.say_farewell(farewell, CloseReason::Violation(error), now);
+        self.say_farewell(farewell, CloseReason::Violation(*error), now);
     }
 
     fn say_farewell(&mut self, farewell: Farewell, reason: CloseReason, now: Instant) {

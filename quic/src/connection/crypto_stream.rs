@@ -2,7 +2,7 @@
 
 use crate::carried::{Carried, Kind, Piece};
 use crate::coding::Writer;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::frame::kind;
 use crate::ranges::{Range, RangeSet};
 
@@ -40,9 +40,9 @@ impl Incoming {
         }
     }
 
-    /// Begins the next encryption level.
-    pub(crate) fn restart(&mut self) {
-        *self = Self::new();
+    /// Begins the next encryption level, and says how many bytes the one before had.
+    pub(crate) fn restart(&mut self) -> u64 {
+        core::mem::replace(self, Self::new()).base
     }
 
     /// Whether all that came was consumed.
@@ -78,7 +78,7 @@ impl Incoming {
     ///
     /// # Errors
     /// `CRYPTO_BUFFER_EXCEEDED`: it is longer than `memory`.
-    pub(crate) fn message<'a>(&self, memory: &'a [u8]) -> Result<Option<&'a [u8]>, Error> {
+    pub(crate) fn message<'a>(&self, memory: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
         let there = self
             .received
             .first()
@@ -90,9 +90,9 @@ impl Incoming {
         };
         let len = (u32::from_be_bytes([0, a, b, c]) as usize).saturating_add(MESSAGE_HEADER);
         if len > memory.len() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::CRYPTO_BUFFER_EXCEEDED,
-                "a handshake message is longer than there is memory for",
+                "a handshake message is longer than there is memory for"
             ));
         }
         Ok(bytes.get(..len))

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::books::Books;
 use crate::coding::Reader;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::frame::Frame;
 use crate::recovery::{Ack, Space};
 use crate::stream;
@@ -32,38 +32,29 @@ impl Connection<'_> {
     /// Does what all frames of a packet say.
     ///
     /// # Errors
-    /// The rule that was broken, and the type of the frame that broke it.
+    /// The rule that was broken; `frame_type` is then that of the frame that broke it.
     pub(super) fn on_frames(
         &mut self,
         origin: &Origin<'_>,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Seen, (Error, u8)> {
+        frame_type: &mut u8,
+    ) -> Result<Seen, Fault> {
         let mut seen = Seen {
             ack_eliciting: false,
             whole: true,
         };
         let mut reader = Reader::new(payload);
-        if reader.is_empty() {
-            let error = Error::new(Code::PROTOCOL_VIOLATION, "a packet without a frame");
-            return Err((error, 0));
-        }
         while !reader.is_empty() && !self.is_closed() {
-            let mut frame_type = 0;
-            let frame =
-                Frame::read(&mut reader, &mut frame_type).map_err(|error| (error, frame_type))?;
+            let frame = Frame::read(&mut reader, frame_type)?;
             if origin.space != Space::Application && !frame.may_come_in_the_handshake() {
-                let error = Error::new(
+                return Err(fault!(
                     Code::PROTOCOL_VIOLATION,
-                    "a frame that may not come in the handshake",
-                );
-                return Err((error, frame_type));
+                    "a frame that may not come in the handshake"
+                ));
             }
             seen.ack_eliciting |= frame.is_ack_eliciting();
-            let taken = self
-                .on_frame(origin, frame, now)
-                .map_err(|error| (error, frame_type))?;
-            seen.whole &= taken;
+            seen.whole &= self.on_frame(origin, frame, now)?;
         }
         Ok(seen)
     }
@@ -73,7 +64,7 @@ impl Connection<'_> {
         origin: &Origin<'_>,
         frame: Frame<'_>,
         now: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Fault> {
         match frame {
             Frame::Padding | Frame::Ping | Frame::Blocked => {}
             Frame::Ack(ack) => self.on_ack(origin, &ack, now)?,
@@ -124,7 +115,7 @@ impl Connection<'_> {
         Ok(true)
     }
 
-    fn on_ack(&mut self, origin: &Origin<'_>, ack: &Ack<'_>, now: Instant) -> Result<(), Error> {
+    fn on_ack(&mut self, origin: &Origin<'_>, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
         let space = origin.space;
         let mut books = Books {
             streams: &mut self.streams,

@@ -3,25 +3,16 @@
 use super::crypto_stream::Taken;
 use super::{Connection, State};
 use crate::coding::Writer;
-use crate::config::{Config, Suite};
-use crate::crypto::{OneRtt, Pair, Secret};
-use crate::error::{Code, Error};
+use crate::config::Config;
+use crate::crypto::{OneRtt, Pair};
+use crate::error::{Code, Fault, fault};
+use crate::frame::NewConnectionId;
 use crate::packet::ConnectionId;
 use crate::parameters::{OURS_MAX, Ours, Theirs};
 use crate::recovery::Space;
 use crate::stream::Limits;
 use crate::time::Instant;
 use crate::tls::{Level, Progress};
-
-/// What TLS came to, without the borrow of its message.
-enum Step {
-    More,
-    Retry(usize),
-    HandshakeKeys(Suite, Secret, Secret),
-    Parameters(Theirs),
-    Done(Secret, Secret, usize),
-    Ticket(usize),
-}
 
 impl Connection<'_> {
     /// Writes the first message, before anything is sent.
@@ -65,10 +56,10 @@ impl Connection<'_> {
         offset: u64,
         data: &[u8],
         now: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Fault> {
         if space != self.level_space() {
-            // Repeated bytes of a level that is done. None can come of a level ahead.
-            return Ok(true);
+            // None can come of a level ahead: there are no keys for it.
+            return self.on_repeated_crypto(space, offset, data);
         }
         if self.tickets_ignored {
             return Ok(true);
@@ -76,7 +67,16 @@ impl Connection<'_> {
         let (mut offset, mut data) = (offset, data);
         loop {
             let taken = self.take_crypto(offset, data);
-            let progressed = self.read_messages(now)?;
+            let progressed = match self.read_messages(now) {
+                Err(error)
+                    if error.code == Code::CRYPTO_BUFFER_EXCEEDED
+                        && space == Space::Application =>
+                {
+                    self.tickets_ignored = true;
+                    return Ok(true);
+                }
+                progressed => progressed?,
+            };
             match taken {
                 Taken::All => return Ok(true),
                 Taken::Nothing => return Ok(false),
@@ -91,13 +91,28 @@ impl Connection<'_> {
                     return Ok(true);
                 }
                 Taken::Part(_) => {
-                    return Err(Error::new(
+                    return Err(fault!(
                         Code::CRYPTO_BUFFER_EXCEEDED,
-                        "more handshake bytes than there is room for",
+                        "more handshake bytes than there is room for"
                     ));
                 }
             }
         }
+    }
+
+    /// A level that is done may repeat what it said, and say no more (RFC 9001 §4.1.3).
+    fn on_repeated_crypto(&self, space: Space, offset: u64, data: &[u8]) -> Result<bool, Fault> {
+        let known = match space {
+            Space::Initial => self.initial_end,
+            _ => self.handshake_end,
+        };
+        if offset.saturating_add(data.len() as u64) > known {
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "new handshake bytes of a level that is done",
+            ));
+        }
+        Ok(true)
     }
 
     pub(super) const fn level_space(&self) -> Space {
@@ -119,25 +134,18 @@ impl Connection<'_> {
     }
 
     /// Reads all messages that are whole. Returns whether there was one.
-    fn read_messages(&mut self, now: Instant) -> Result<bool, Error> {
-        let mut parameters = [0; OURS_MAX];
-        let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
+    fn read_messages(&mut self, now: Instant) -> Result<bool, Fault> {
         let mut any = false;
-        while let Some((step, len)) = self.read_message(parameters)? {
+        while self.read_message(now)? {
             any = true;
-            match self.level {
-                Level::Application => self.incoming.consume(&mut self.late_crypto, len),
-                _ => {
-                    let (memory, _) = self.streams.memory_mut();
-                    self.incoming.consume(memory, len);
-                }
-            }
-            self.take_step(step, now)?;
         }
         Ok(any)
     }
 
-    fn read_message(&mut self, parameters: &[u8]) -> Result<Option<(Step, usize)>, Error> {
+    /// Reads a message if one is whole. Returns whether one was.
+    fn read_message(&mut self, now: Instant) -> Result<bool, Fault> {
+        let mut parameters = [0; OURS_MAX];
+        let parameters = self.our_parameters(&mut parameters).unwrap_or_default();
         let level = self.level;
         let mut config = self.config;
         let (rx, tx) = self.streams.memory_mut();
@@ -152,63 +160,67 @@ impl Connection<'_> {
             Level::Application => (&self.late_crypto, &mut self.ticket),
         };
         let Some(message) = self.incoming.message(memory)? else {
-            return Ok(None);
+            return Ok(false);
         };
         let mut out = Writer::new(answer);
-        let step = match self
+        let progress = self
             .tls
-            .read(level, message, &config, parameters, &mut out)?
-        {
-            Progress::More => Step::More,
-            Progress::Retry => Step::Retry(out.len()),
-            Progress::HandshakeKeys {
-                suite,
-                client,
-                server,
-            } => Step::HandshakeKeys(suite, client, server),
-            Progress::Parameters(bytes) => Step::Parameters(Theirs::read(bytes)?),
-            Progress::Done { client, server } => Step::Done(client, server, out.len()),
-            Progress::Ticket => Step::Ticket(out.len()),
+            .read(level, message, &config, parameters, &mut out)?;
+        let (read, written) = (message.len(), out.len());
+        let parameters = match progress {
+            Progress::Parameters(bytes) => Some(Theirs::read(bytes)?),
+            _ => None,
         };
-        Ok(Some((step, message.len())))
-    }
-
-    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), Error> {
-        match step {
-            Step::More => {}
-            Step::Retry(len) => self.outgoing.next_flight(len),
-            Step::HandshakeKeys(suite, client, server) => {
-                self.handshake = Some(Pair::new(suite, &client, &server));
-                self.next_level(Level::Handshake)?;
-                self.recovery.set_handshake_keys();
+        let progress = progress.detached();
+        match level {
+            Level::Application => self.incoming.consume(&mut self.late_crypto, read),
+            _ => self.incoming.consume(rx, read),
+        }
+        match progress {
+            Progress::More => {}
+            Progress::Retry => self.outgoing.next_flight(written),
+            Progress::HandshakeKeys => self.begin_handshake_level()?,
+            Progress::Parameters(_) => {
+                if let Some(theirs) = &parameters {
+                    self.judge_parameters(theirs)?;
+                }
             }
-            Step::Parameters(theirs) => self.judge_parameters(&theirs)?,
-            Step::Done(client, server, len) => {
+            Progress::Done => {
                 self.next_level(Level::Application)?;
-                self.outgoing.next_flight(len);
-                self.application = self
-                    .tls
-                    .suite()
-                    .map(|suite| OneRtt::new(suite, client, &server));
+                self.outgoing.next_flight(written);
                 self.connected(now);
             }
-            Step::Ticket(len) => {
-                self.ticket_len = len;
+            Progress::Ticket => {
+                self.ticket_len = written;
                 self.news.ticket = true;
             }
         }
+        Ok(true)
+    }
+
+    fn begin_handshake_level(&mut self) -> Result<(), Fault> {
+        self.handshake = self
+            .tls
+            .secrets()
+            .map(|(suite, traffic)| Pair::new(suite, &traffic.client, &traffic.server));
+        self.next_level(Level::Handshake)?;
+        self.recovery.set_handshake_keys();
         Ok(())
     }
 
     /// Goes on to the next encryption level: nothing may be left of the one before (RFC 9001 §4.1.3).
-    fn next_level(&mut self, level: Level) -> Result<(), Error> {
+    fn next_level(&mut self, level: Level) -> Result<(), Fault> {
         if !self.incoming.is_empty() {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "handshake bytes go on behind the last message of their level",
+                "handshake bytes go on behind the last message of their level"
             ));
         }
-        self.incoming.restart();
+        let end = self.incoming.restart();
+        match self.level {
+            Level::Initial => self.initial_end = end,
+            _ => self.handshake_end = end,
+        }
         self.outgoing.discard();
         self.level = level;
         Ok(())
@@ -216,16 +228,33 @@ impl Connection<'_> {
 
     /// Checks that the parameters belong to this very handshake (RFC 9000 §7.3), and keeps what
     /// they say.
-    fn judge_parameters(&mut self, theirs: &Theirs) -> Result<(), Error> {
-        let wrong = |reason| Err(Error::new(Code::TRANSPORT_PARAMETER_ERROR, reason));
+    fn judge_parameters(&mut self, theirs: &Theirs) -> Result<(), Fault> {
         if theirs.original_destination != Some(self.original_destination)
             || theirs.initial_source != ConnectionId::new(self.remote_ids.active())
             || theirs.retry_source != self.retry_source
         {
-            return wrong("the connection ids of the handshake were changed on the way");
+            return Err(fault!(
+                Code::TRANSPORT_PARAMETER_ERROR,
+                "the connection ids of the handshake were changed on the way"
+            ));
         }
         if let Some(token) = theirs.reset_token {
             self.remote_ids.set_reset_token(token);
+        }
+        if let Some((id, reset_token)) = &theirs.preferred {
+            // This end stays with the address that it dialled, but the id is one like others.
+            let second = NewConnectionId {
+                sequence: 1,
+                retire_prior_to: 0,
+                id: id.as_slice(),
+                reset_token: *reset_token,
+            };
+            if self.remote_ids.on_new(&second).is_err() {
+                return Err(fault!(
+                    Code::TRANSPORT_PARAMETER_ERROR,
+                    "a preferred address with an id that cannot be"
+                ));
+            }
         }
         self.peer_idle_timeout = theirs.idle_timeout;
         self.may_migrate = theirs.may_migrate;
@@ -242,8 +271,16 @@ impl Connection<'_> {
     }
 
     fn connected(&mut self, now: Instant) {
+        self.application = self
+            .tls
+            .secrets()
+            .map(|(suite, traffic)| OneRtt::new(suite, &traffic.client, &traffic.server));
+        self.tls.forget_secrets();
         self.state = State::Connected;
         self.news.connected = true;
+        // It has served: to use it twice would tell that both connections are of one client.
+        self.token.clear();
+        self.token_of_retry = false;
         self.issue_ids();
         self.restart_idle_timer(now);
     }

@@ -1,10 +1,10 @@
 //! From the network: datagrams, packets, and what they open (RFC 9000 §5.2, §12).
 
 use super::frames::Origin;
-use super::{Connection, State};
+use super::{Connection, State, TOKEN_MAX};
 use crate::cid::{LOCAL_LEN, RESET_TOKEN_LEN};
 use crate::crypto::Pair;
-use crate::error::Error;
+use crate::error::Fault;
 use crate::event::CloseReason;
 use crate::packet::{
     ConnectionId, Datagram, Long, Opened, Packet, Retry, Sealed, VERSION, Versions,
@@ -17,11 +17,11 @@ enum Drop {
     /// It is not ours, not authentic, repeated, or out of place.
     Silently,
     /// It breaks a rule; the frame's type, where it was a frame.
-    Violation(Error, u8),
+    Violation(Fault, u8),
 }
 
-impl From<Error> for Drop {
-    fn from(error: Error) -> Self {
+impl From<Fault> for Drop {
+    fn from(error: Fault) -> Self {
         Self::Violation(error, 0)
     }
 }
@@ -141,9 +141,10 @@ impl Connection<'_> {
             destination: destination.as_slice(),
             behind: opened.behind,
         };
+        let mut frame_type = 0;
         let seen = self
-            .on_frames(&origin, opened.payload, now)
-            .map_err(|(error, frame_type)| Drop::Violation(error, frame_type))?;
+            .on_frames(&origin, opened.payload, now, &mut frame_type)
+            .map_err(|error| Drop::Violation(error, frame_type))?;
         if seen.whole {
             let received = &mut self.spaces.get_mut(space).received;
             received.note(opened.number, seen.ack_eliciting, now);
@@ -166,9 +167,11 @@ impl Connection<'_> {
         let token = retry
             .open(&self.original_destination)
             .ok_or(Drop::Silently)?;
-        let mut kept = heapless::Vec::new();
-        kept.extend_from_slice(token).map_err(|_| Drop::Silently)?;
-        self.token = kept;
+        if token.len() > TOKEN_MAX {
+            return Err(Drop::Silently);
+        }
+        self.offer_token(token);
+        self.token_of_retry = true;
         self.retry_source = Some(source);
         self.remote_ids.replace_first(source);
         self.initial = Some(Pair::initial(source.as_slice()));

@@ -8,9 +8,13 @@ mod close;
 mod crypto_stream;
 mod frames;
 mod handshake;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod input;
 mod output;
 mod path;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use crate::cid::{LOCAL_LEN, Local, Remote};
@@ -208,10 +212,15 @@ pub struct Connection<'m> {
     flight: [u8; FLIGHT_MAX],
     late_crypto: [u8; LATE_CRYPTO],
     tickets_ignored: bool,
+    /// How many handshake bytes came at the levels that are done.
+    initial_end: u64,
+    handshake_end: u64,
     /// The newest ticket, or the one that is offered.
     ticket: [u8; TICKET_MAX],
     ticket_len: usize,
     token: heapless::Vec<u8, TOKEN_MAX>,
+    /// The token is a Retry's: it is good for this connection only (RFC 9000 §8.1.3).
+    token_of_retry: bool,
 
     initial: Option<Pair>,
     handshake: Option<Pair>,
@@ -276,9 +285,12 @@ impl<'m> Connection<'m> {
             flight: [0; FLIGHT_MAX],
             late_crypto: [0; LATE_CRYPTO],
             tickets_ignored: false,
+            initial_end: 0,
+            handshake_end: 0,
             ticket: [0; TICKET_MAX],
             ticket_len: 0,
             token: heapless::Vec::new(),
+            token_of_retry: false,
             initial: None,
             handshake: None,
             application: None,
@@ -356,6 +368,9 @@ impl<'m> Connection<'m> {
         self.incoming = Incoming::new();
         self.outgoing = Outgoing::new();
         self.tickets_ignored = false;
+        if core::mem::take(&mut self.token_of_retry) {
+            self.token.clear();
+        }
         self.handshake = None;
         self.application = None;
         self.spaces = Spaces::new();
@@ -396,6 +411,7 @@ impl<'m> Connection<'m> {
     /// Gives back what [`token`](Self::token) gave. One that is too long is not used.
     pub fn offer_token(&mut self, token: &[u8]) {
         self.token.clear();
+        self.token_of_retry = false;
         // It stays empty then.
         let _kept = self.token.extend_from_slice(token);
     }
@@ -404,7 +420,7 @@ impl<'m> Connection<'m> {
     /// validate our address.
     #[must_use]
     pub fn token(&self) -> Option<&[u8]> {
-        Some(self.token.as_slice()).filter(|token| !token.is_empty())
+        Some(self.token.as_slice()).filter(|token| !token.is_empty() && !self.token_of_retry)
     }
 
     /// Whether the handshake is done and the connection not over.
@@ -439,6 +455,9 @@ impl<'m> Connection<'m> {
 
     /// What happened next. `None` when all is told.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.news.told_closed {
+            return None;
+        }
         if core::mem::take(&mut self.news.connected) {
             return Some(Event::Connected);
         }
@@ -451,7 +470,7 @@ impl<'m> Connection<'m> {
         if let Some(event) = self.streams.poll_event() {
             return Some(event.into());
         }
-        let reason = self.closed.filter(|_| !self.news.told_closed)?;
+        let reason = self.closed?;
         self.news.told_closed = true;
         Some(Event::Closed(reason))
     }
@@ -531,6 +550,7 @@ impl<'m> Connection<'m> {
     /// by itself.
     pub fn update_keys(&mut self, now: Instant) -> bool {
         self.confirmed
+            && self.is_connected()
             && self
                 .application
                 .as_mut()

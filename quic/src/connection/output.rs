@@ -4,8 +4,8 @@
 use super::{Connection, DATAGRAM, State};
 use crate::carried::{Carried, Kind, Piece};
 use crate::coding::Writer;
-use crate::error::Error;
-use crate::frame::kind;
+use crate::error::Fault;
+use crate::frame::{self, kind};
 use crate::packet::{ConnectionId, Draft, Long};
 use crate::recovery::{Sent, Space};
 use crate::time::Instant;
@@ -44,7 +44,7 @@ impl Connection<'_> {
         Some(len)
     }
 
-    fn write_packets(&mut self, out: &mut Writer<'_>, now: Instant) -> Result<(), Error> {
+    fn write_packets(&mut self, out: &mut Writer<'_>, now: Instant) -> Result<(), Fault> {
         if let Some(keys) = self.application.as_mut()
             && self.confirmed
             && keys.wants_update()
@@ -109,7 +109,7 @@ impl Connection<'_> {
         space: Space,
         out: &mut Writer<'_>,
         now: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         if !self.wants_to_send(space, now) {
             return Ok(());
         }
@@ -168,7 +168,7 @@ impl Connection<'_> {
         len: usize,
         pad_to: usize,
         out: &mut Writer<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let keys = match space {
             Space::Initial => &self.initial,
             Space::Handshake => &self.handshake,
@@ -271,12 +271,8 @@ impl Connection<'_> {
         while let Some(sequence) = self.remote_ids.to_retire()
             && content.carried.has_room()
         {
-            let start = out.len();
-            let written = out
-                .u8(kind::RETIRE_CONNECTION_ID)
-                .and_then(|()| out.varint(sequence));
-            if written.is_none() {
-                return out.truncate(start);
+            if !frame::write(out, kind::RETIRE_CONNECTION_ID, &[sequence]) {
+                return;
             }
             self.remote_ids.set_retire_told(sequence as u32, true);
             content.carried.push(Piece {
@@ -290,14 +286,11 @@ impl Connection<'_> {
         {
             let start = out.len();
             let token = self.seed.derive_n(b"reset", sequence as u32);
-            let written = out
-                .u8(kind::NEW_CONNECTION_ID)
-                .and_then(|()| out.varint(sequence))
-                .and_then(|()| out.varint(0))
-                .and_then(|()| out.u8(id.len() as u8))
-                .and_then(|()| out.bytes(&id))
-                .and_then(|()| out.bytes(token.first_chunk::<16>()?));
-            if written.is_none() {
+            let fields = [sequence, 0, id.len() as u64];
+            let written = frame::write(out, kind::NEW_CONNECTION_ID, &fields)
+                && out.bytes(&id).is_some()
+                && out.bytes(token.get(..16).unwrap_or_default()).is_some();
+            if !written {
                 return out.truncate(start);
             }
             self.local_ids.set_told(sequence as u32, true);
@@ -318,7 +311,7 @@ impl Connection<'_> {
 
     /// Writes CONNECTION_CLOSE, in every space that the server may be able to read (RFC 9000
     /// §10.2.3).
-    fn write_farewell(&mut self, out: &mut Writer<'_>) -> Result<(), Error> {
+    fn write_farewell(&mut self, out: &mut Writer<'_>) -> Result<(), Fault> {
         let Some(mut farewell) = self.farewell.filter(|farewell| farewell.due) else {
             return Ok(());
         };

@@ -1,8 +1,8 @@
 //! Deadlines: loss, silence, the handshake, a new path, the end (RFC 9000 §10.1, RFC 9002 §6.2).
 
 use super::books::Books;
-use super::{Connection, State};
-use crate::error::{Code, Error};
+use super::{Connection, DATAGRAM, State};
+use crate::error::{Code, fault};
 use crate::event::CloseReason;
 use crate::recovery::Space;
 use crate::time::{Instant, Micros};
@@ -17,18 +17,22 @@ impl Connection<'_> {
             State::Handshaking | State::Connected => {
                 let handshake =
                     (self.state == State::Handshaking).then_some(self.handshake_deadline);
-                [
-                    Some(self.idle_deadline),
+                let others = [
                     handshake,
                     self.recovery.next_deadline(),
                     self.spaces.get(Space::Application).received.deadline(),
-                    self.path.next_deadline(),
-                ]
-                .into_iter()
-                .flatten()
-                .min()
+                    self.path_deadline(),
+                ];
+                let first = others.iter().flatten().min();
+                Some(first.map_or(self.idle_deadline, |&first| first.min(self.idle_deadline)))
             }
         }
+    }
+
+    /// A challenge that has to wait for the congestion window is woken by what opens that.
+    fn path_deadline(&self) -> Option<Instant> {
+        let may_send = self.recovery.may_send(Space::Application, DATAGRAM);
+        self.path.next_deadline().filter(|_| may_send)
     }
 
     /// Does what is due at `now`. Drain [`poll_transmit`](Self::poll_transmit) afterwards.
@@ -48,7 +52,7 @@ impl Connection<'_> {
             }
             State::Handshaking | State::Connected => {
                 if self.path.has_failed(now) {
-                    let error = Error::new(Code::NO_VIABLE_PATH, "the new path does not answer");
+                    let error = fault!(Code::NO_VIABLE_PATH, "the new path does not answer");
                     self.fail(error, 0, now);
                     return;
                 }

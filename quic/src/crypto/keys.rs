@@ -4,9 +4,7 @@
 //! each generation of 1-RTT keys 208 more; to make them anew costs a twentieth of what it takes to
 //! encrypt a full packet on a 32-bit core.
 
-use aes_gcm::Aes128Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::Aes128;
 use aes_gcm::aes::cipher::BlockCipherEncrypt;
 #[cfg(feature = "chacha20")]
 use chacha20::{ChaChaCore, KeyIvInit, R20, cipher::StreamCipherCore, variants::Ietf};
@@ -14,6 +12,7 @@ use chacha20::{ChaChaCore, KeyIvInit, R20, cipher::StreamCipherCore, variants::I
 use chacha20poly1305::ChaCha20Poly1305;
 use zeroize::Zeroize;
 
+use super::aes::{Aes128, Aes128Gcm};
 use super::{Secret, hkdf};
 use crate::config::Suite;
 

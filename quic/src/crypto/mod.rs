@@ -1,5 +1,6 @@
 //! Cryptography of packets: RFC 9001 over RustCrypto's primitives.
 
+mod aes;
 pub(crate) mod hkdf;
 mod keys;
 mod phases;

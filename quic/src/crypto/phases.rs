@@ -9,7 +9,7 @@
 use super::keys::{HeaderKey, PacketKey, SAMPLE_LEN};
 use super::{Secret, hkdf};
 use crate::config::Suite;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::time::{Instant, Micros};
 
 /// What may become of keys before they must not be used any more (RFC 9001 §6.6).
@@ -100,7 +100,7 @@ enum Which {
 }
 
 impl OneRtt {
-    pub(crate) fn new(suite: Suite, client: Secret, server: &Secret) -> Self {
+    pub(crate) fn new(suite: Suite, client: &Secret, server: &Secret) -> Self {
         let next_secret = following(server);
         Self {
             suite,
@@ -114,9 +114,9 @@ impl OneRtt {
                 numbers: None,
             },
             write: Writing {
-                header: HeaderKey::new(suite, &client),
-                key: PacketKey::new(suite, &client),
-                secret: client,
+                header: HeaderKey::new(suite, client),
+                key: PacketKey::new(suite, client),
+                secret: client.clone(),
                 phase: false,
                 sealed: 0,
                 first: None,
@@ -152,17 +152,17 @@ impl OneRtt {
         number: u64,
         header: &[u8],
         body: &mut [u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         if self.write.sealed >= Limits::of(self.suite).sealed {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::AEAD_LIMIT_REACHED,
-                "the key has sealed as many packets as it may",
+                "the key has sealed as many packets as it may"
             ));
         }
         self.write
             .key
             .seal(self.suite, number, header, body)
-            .ok_or(Error::new(Code::INTERNAL_ERROR, "no room for a tag"))?;
+            .ok_or(fault!(Code::INTERNAL_ERROR, "no room for a tag"))?;
         self.write.sealed = self.write.sealed.saturating_add(1);
         self.write.first.get_or_insert(number);
         Ok(())
@@ -183,7 +183,7 @@ impl OneRtt {
         body: &mut [u8],
         now: Instant,
         pto: Micros,
-    ) -> Result<Option<Read>, Error> {
+    ) -> Result<Option<Read>, Fault> {
         self.forget_previous(now);
         let which = self.which(number, phase);
         let key = match (&which, &self.read.previous) {
@@ -208,12 +208,15 @@ impl OneRtt {
     ///
     /// # Errors
     /// `KEY_UPDATE_ERROR` when the peer has a packet of the newer generation, but did not follow.
-    pub(crate) fn on_acked(&mut self, largest: u64, behind: bool) -> Result<(), Error> {
+    pub(crate) fn on_acked(&mut self, largest: u64, behind: bool) -> Result<(), Fault> {
         if self.write.first.is_none_or(|first| largest < first) {
             return Ok(());
         }
         if behind {
-            return Err(update_error("an acknowledgment is sealed with older keys"));
+            return Err(fault!(
+                Code::KEY_UPDATE_ERROR,
+                "an acknowledgment is sealed with older keys"
+            ));
         }
         self.write.acknowledged = true;
         Ok(())
@@ -238,6 +241,12 @@ impl OneRtt {
         allowed
     }
 
+    /// As if so many packets had been sealed.
+    #[cfg(test)]
+    pub(crate) const fn wear(&mut self, sealed: u64) {
+        self.write.sealed = sealed;
+    }
+
     fn forget_previous(&mut self, now: Instant) {
         if self
             .read
@@ -260,12 +269,12 @@ impl OneRtt {
         }
     }
 
-    fn count_forged(&mut self) -> Result<Option<Read>, Error> {
+    fn count_forged(&mut self) -> Result<Option<Read>, Fault> {
         self.forged = self.forged.saturating_add(1);
         if self.forged >= Limits::of(self.suite).forged {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::AEAD_LIMIT_REACHED,
-                "too many packets failed to open",
+                "too many packets failed to open"
             ));
         }
         Ok(None)
@@ -277,12 +286,13 @@ impl OneRtt {
         }
     }
 
-    fn opened_current(&mut self, number: u64) -> Result<(), Error> {
+    fn opened_current(&mut self, number: u64) -> Result<(), Fault> {
         if let Some(previous) = &self.read.previous
             && number < previous.largest
         {
-            return Err(update_error(
-                "a packet is sealed with newer keys than a later one",
+            return Err(fault!(
+                Code::KEY_UPDATE_ERROR,
+                "a packet is sealed with newer keys than a later one"
             ));
         }
         let (smallest, largest) = self.read.numbers.unwrap_or((number, number));
@@ -291,18 +301,20 @@ impl OneRtt {
     }
 
     /// The peer went on to the next generation, and so does all that this end writes.
-    fn opened_next(&mut self, number: u64, until: Instant) -> Result<(), Error> {
+    fn opened_next(&mut self, number: u64, until: Instant) -> Result<(), Fault> {
         let largest = self.read.numbers.map_or(0, |(_, largest)| largest);
         if number < largest {
-            return Err(update_error(
-                "a packet is sealed with newer keys than a later one",
+            return Err(fault!(
+                Code::KEY_UPDATE_ERROR,
+                "a packet is sealed with newer keys than a later one"
             ));
         }
         if self.write.phase == self.read.phase {
             // Only a packet of this phase can have told the peer that its last update was followed.
             if self.updated && self.write.first.is_none() {
-                return Err(update_error(
-                    "keys are updated again before the last update was followed",
+                return Err(fault!(
+                    Code::KEY_UPDATE_ERROR,
+                    "keys are updated again before the last update was followed"
                 ));
             }
             self.update_write();
@@ -340,10 +352,6 @@ fn following(secret: &Secret) -> Secret {
     hkdf::derive(secret, b"quic ku", &[])
 }
 
-const fn update_error(reason: &'static str) -> Error {
-    Error::new(Code::KEY_UPDATE_ERROR, reason)
-}
-
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -367,8 +375,8 @@ mod tests {
     fn ends() -> (OneRtt, OneRtt) {
         let (client, server) = (Secret::new([1; 32]), Secret::new([2; 32]));
         (
-            OneRtt::new(Suite::Aes128Gcm, client.clone(), &server),
-            OneRtt::new(Suite::Aes128Gcm, server, &client),
+            OneRtt::new(Suite::Aes128Gcm, &client, &server),
+            OneRtt::new(Suite::Aes128Gcm, &server, &client),
         )
     }
 
@@ -388,20 +396,20 @@ mod tests {
         }
     }
 
-    fn open(keys: &mut OneRtt, packet: &Packet, now: Instant) -> Result<Option<Read>, Error> {
+    fn open(keys: &mut OneRtt, packet: &Packet, now: Instant) -> Result<Option<Read>, Fault> {
         let mut body = packet.body.clone();
         keys.open(packet.number, packet.phase, b"header", &mut body, now, PTO)
     }
 
-    fn is_update_error<T: core::fmt::Debug>(result: Result<T, Error>) -> bool {
+    fn is_update_error<T: core::fmt::Debug>(result: Result<T, Fault>) -> bool {
         result.unwrap_err().code == Code::KEY_UPDATE_ERROR
     }
 
-    const CURRENT: Result<Option<Read>, Error> = Ok(Some(Read {
+    const CURRENT: Result<Option<Read>, Fault> = Ok(Some(Read {
         len: 4,
         behind: false,
     }));
-    const BEHIND: Result<Option<Read>, Error> = Ok(Some(Read {
+    const BEHIND: Result<Option<Read>, Fault> = Ok(Some(Read {
         len: 4,
         behind: true,
     }));

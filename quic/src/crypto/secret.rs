@@ -8,6 +8,7 @@ use super::hkdf;
 
 /// A secret of the key schedule (RFC 8446 §7.1): as long as SHA-256's output, gone when dropped.
 #[derive(Clone)]
+#[repr(align(4))]
 pub(crate) struct Secret([u8; 32]);
 
 impl Secret {

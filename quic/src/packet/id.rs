@@ -4,6 +4,7 @@ use core::fmt;
 
 /// A connection id of version 1: 0 to 20 bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(align(4))]
 pub(crate) struct ConnectionId {
     len: u8,
     /// Zeros behind the id, so that equal ids are equal here.
@@ -24,6 +25,7 @@ impl ConnectionId {
         })
     }
 
+    #[inline(never)]
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }

@@ -9,11 +9,13 @@ pub(super) const fn len(number: u64, largest_acked: Option<u64>) -> usize {
         None => number.saturating_add(1),
     };
     // The receiver knows a number from any other within half of what the bytes count to.
-    match outstanding {
+    if outstanding > 0x80_0000 {
+        return 4;
+    }
+    match outstanding as u32 {
         0..=0x80 => 1,
         0x81..=0x8000 => 2,
-        0x8001..=0x80_0000 => 3,
-        _ => 4,
+        _ => 3,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{PHASE, masked_bits, number, reserved_bits};
 use crate::crypto::{Keys, OneRtt, SAMPLE_LEN};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::time::{Instant, Micros};
 
 /// The mask is made from what lies so far behind the packet number's beginning.
@@ -13,7 +13,6 @@ const SAMPLE_AT: usize = 4;
 pub(crate) struct Sealed<'a> {
     packet: &'a mut [u8],
     number_at: usize,
-    sample: [u8; SAMPLE_LEN],
 }
 
 /// A packet that is authentic. It has a payload, and its reserved bits are 0.
@@ -37,13 +36,13 @@ struct Header {
 impl<'a> Sealed<'a> {
     /// `None` when the packet is too short for a sample.
     pub(super) fn new(packet: &'a mut [u8], number_at: usize) -> Option<Self> {
-        let sample_at = number_at.checked_add(SAMPLE_AT)?;
-        let sample = *packet.get(sample_at..)?.first_chunk()?;
-        Some(Self {
-            packet,
-            number_at,
-            sample,
-        })
+        let sealed = Self { packet, number_at };
+        sealed.sample().is_some().then_some(sealed)
+    }
+
+    fn sample(&self) -> Option<&[u8; SAMPLE_LEN]> {
+        let at = self.number_at.checked_add(SAMPLE_AT)?;
+        self.packet.get(at..)?.first_chunk()
     }
 
     /// Opens an Initial or Handshake packet; `largest` is the largest number that was opened in its
@@ -55,9 +54,9 @@ impl<'a> Sealed<'a> {
         mut self,
         keys: &Keys,
         largest: Option<u64>,
-    ) -> Result<Option<Opened<'a>>, Error> {
-        let mask = keys.mask(&self.sample);
-        let Some(header) = self.unmask(mask, largest) else {
+    ) -> Result<Option<Opened<'a>>, Fault> {
+        let mask = self.sample().map(|sample| keys.mask(sample));
+        let Some(header) = mask.and_then(|mask| self.unmask(mask, largest)) else {
             return Ok(None);
         };
         let Some((head, body)) = self.packet.split_at_mut_checked(header.len) else {
@@ -81,9 +80,9 @@ impl<'a> Sealed<'a> {
         largest: Option<u64>,
         now: Instant,
         pto: Micros,
-    ) -> Result<Option<Opened<'a>>, Error> {
-        let mask = keys.read_mask(&self.sample);
-        let Some(header) = self.unmask(mask, largest) else {
+    ) -> Result<Option<Opened<'a>>, Fault> {
+        let mask = self.sample().map(|sample| keys.read_mask(sample));
+        let Some(header) = mask.and_then(|mask| self.unmask(mask, largest)) else {
             return Ok(None);
         };
         let Some((head, body)) = self.packet.split_at_mut_checked(header.len) else {
@@ -119,13 +118,16 @@ impl<'a> Sealed<'a> {
 
 impl Header {
     /// An authentic packet of this header, whose payload is the first `len` bytes of `body`.
-    fn opened(self, body: &[u8], len: usize, behind: bool) -> Result<Option<Opened<'_>>, Error> {
+    fn opened(self, body: &[u8], len: usize, behind: bool) -> Result<Option<Opened<'_>>, Fault> {
         let payload = body.get(..len).unwrap_or_default();
         if self.first & reserved_bits(self.first) != 0 {
-            return Err(violation("a packet's reserved bits are set"));
+            return Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a packet's reserved bits are set"
+            ));
         }
         if payload.is_empty() {
-            return Err(violation("a packet without frames"));
+            return Err(fault!(Code::PROTOCOL_VIOLATION, "a packet without frames"));
         }
         Ok(Some(Opened {
             number: self.number,
@@ -133,10 +135,6 @@ impl Header {
             behind,
         }))
     }
-}
-
-const fn violation(reason: &'static str) -> Error {
-    Error::new(Code::PROTOCOL_VIOLATION, reason)
 }
 
 #[cfg(test)]
@@ -172,8 +170,8 @@ mod tests {
     fn ends(suite: Suite) -> (OneRtt, OneRtt) {
         let (client, server) = (Secret::new([1; 32]), Secret::new([2; 32]));
         (
-            OneRtt::new(suite, client.clone(), &server),
-            OneRtt::new(suite, server, &client),
+            OneRtt::new(suite, &client, &server),
+            OneRtt::new(suite, &server, &client),
         )
     }
 
@@ -212,7 +210,7 @@ mod tests {
     #[test]
     fn the_short_packet_of_rfc_9001_opens() {
         let secret = Secret::new(hex(SHORT_SECRET).try_into().unwrap());
-        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, Secret::ZERO, &secret);
+        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, &Secret::ZERO, &secret);
         let mut bytes = hex(SHORT);
         let opened = only(&mut bytes)
             .open_one_rtt(&mut keys, Some(SHORT_NUMBER - 9), NOW, PTO)

@@ -71,14 +71,19 @@ impl<'a> Datagram<'a> {
     fn short(&mut self, bytes: &'a mut [u8]) -> Option<Packet<'a>> {
         let id_end = self.id_len.checked_add(1)?;
         let destination = ConnectionId::new(bytes.get(1..id_end)?)?;
-        self.belongs(destination).then_some(Packet::Short {
+        if !self.belongs(destination) {
+            return None;
+        }
+        let sealed = Sealed::new(bytes, id_end)?;
+        Some(Packet::Short {
             destination,
-            sealed: Sealed::new(bytes, id_end)?,
+            sealed,
         })
     }
 
-    /// The packet in front of `bytes`; `Some(None)` when it is well-formed, but of no use.
-    fn long(&mut self, bytes: &'a mut [u8]) -> Option<Option<Packet<'a>>> {
+    /// The packet in front of `bytes`, unless it is of no use. `rest` is what follows it where its
+    /// end can be told.
+    fn long(&mut self, bytes: &'a mut [u8]) -> Option<Packet<'a>> {
         let total = bytes.len();
         let mut reader = Reader::new(bytes);
         let first = reader.u8()?;
@@ -90,7 +95,7 @@ impl<'a> Datagram<'a> {
         }
         let at = total.saturating_sub(reader.len());
         if version == 0 {
-            return Some(versions(bytes.get(at..)?, destination, source));
+            return versions(bytes.get(at..)?, destination, source);
         }
         if version != VERSION || first & FIXED == 0 {
             return None;
@@ -101,20 +106,19 @@ impl<'a> Datagram<'a> {
             // 0-RTT goes to servers only.
             1 => None,
             2 => Some(Long::Handshake),
-            _ => return Some(Retry::new(bytes, at, destination, source).map(Packet::Retry)),
+            _ => return Retry::new(bytes, at, destination, source).map(Packet::Retry),
         };
         let len = usize::try_from(reader.varint()?).ok()?;
         let number_at = total.saturating_sub(reader.len());
         let (packet, rest) = bytes.split_at_mut_checked(number_at.checked_add(len)?)?;
         self.rest = rest;
-        Some(kind.and_then(|kind| {
-            Some(Packet::Long {
-                kind,
-                destination,
-                source,
-                sealed: Sealed::new(packet, number_at)?,
-            })
-        }))
+        let (kind, sealed) = (kind?, Sealed::new(packet, number_at)?);
+        Some(Packet::Long {
+            kind,
+            destination,
+            source,
+            sealed,
+        })
     }
 }
 
@@ -126,7 +130,7 @@ impl<'a> Iterator for Datagram<'a> {
             let bytes = mem::take(&mut self.rest);
             let first = *bytes.first()?;
             if first & LONG != 0 {
-                if let Some(packet) = self.long(bytes)? {
+                if let Some(packet) = self.long(bytes) {
                     return Some(packet);
                 }
             } else if first & FIXED != 0 {
@@ -143,8 +147,10 @@ fn versions(
     destination: ConnectionId,
     source: ConnectionId,
 ) -> Option<Packet<'_>> {
-    let whole = !versions.is_empty() && versions.len().is_multiple_of(4);
-    whole.then_some(Packet::Versions(Versions {
+    if versions.is_empty() || !versions.len().is_multiple_of(4) {
+        return None;
+    }
+    Some(Packet::Versions(Versions {
         destination,
         source,
         versions,

@@ -24,8 +24,10 @@ impl<'a> Retry<'a> {
         destination: ConnectionId,
         source: ConnectionId,
     ) -> Option<Self> {
-        let token_len = packet.len().checked_sub(token_at)?.checked_sub(TAG_LEN)?;
-        (token_len > 0).then_some(Self {
+        if packet.len() <= token_at.saturating_add(TAG_LEN) {
+            return None;
+        }
+        Some(Self {
             destination,
             source,
             packet,

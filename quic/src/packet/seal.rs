@@ -3,7 +3,7 @@
 use super::{ConnectionId, FIXED, LONG, Long, PHASE, VERSION, masked_bits, number};
 use crate::coding::Writer;
 use crate::crypto::{Keys, OneRtt, SAMPLE_LEN, TAG_LEN};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 
 /// So many bytes of packet number and payload a packet has at least, for its mask to be made of
 /// what is behind them (RFC 9001 §5.4.2).
@@ -100,7 +100,7 @@ impl Draft {
         frames: usize,
         pad_to: usize,
         keys: &Keys,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, Fault> {
         let (head, body) = self.close(out, frames, pad_to).ok_or(NO_ROOM)?;
         let number_len = head.len().saturating_sub(self.number_offset());
         let len = number_len.saturating_add(body.len()) as u16;
@@ -127,7 +127,7 @@ impl Draft {
         frames: usize,
         pad_to: usize,
         keys: &mut OneRtt,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, Fault> {
         let (head, body) = self.close(out, frames, pad_to).ok_or(NO_ROOM)?;
         if let Some(first) = head.first_mut()
             && keys.phase()
@@ -217,7 +217,7 @@ const fn length_bits(number_len: usize) -> u8 {
     number_len.saturating_sub(1) as u8
 }
 
-const NO_ROOM: Error = Error::new(Code::INTERNAL_ERROR, "no room for a packet");
+const NO_ROOM: Fault = fault!(Code::INTERNAL_ERROR, "no room for a packet");
 
 #[cfg(test)]
 #[allow(
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn the_short_packet_of_rfc_9001_is_made_byte_for_byte() {
         let secret = Secret::new(hex(SHORT_SECRET).try_into().unwrap());
-        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, secret, &Secret::ZERO);
+        let mut keys = OneRtt::new(Suite::ChaCha20Poly1305, &secret, &Secret::ZERO);
         let mut bytes = [0xee; 64];
         let mut out = Writer::new(&mut bytes);
         let acked = Some(SHORT_NUMBER - 40_000);
@@ -364,7 +364,7 @@ mod tests {
     fn a_packet_after_an_update_has_the_other_phase() {
         let mut keys = OneRtt::new(
             Suite::Aes128Gcm,
-            Secret::new([1; 32]),
+            &Secret::new([1; 32]),
             &Secret::new([2; 32]),
         );
         let mut bytes = [0; 100];

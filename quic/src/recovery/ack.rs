@@ -3,7 +3,7 @@
 use core::ops::RangeInclusive;
 
 use crate::coding::{Reader, Writer};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::ranges::Range;
 
 /// An ACK frame whose ranges were checked when it was read: none goes below packet number 0.
@@ -21,8 +21,8 @@ pub(crate) struct Ack<'a> {
 
 impl<'a> Ack<'a> {
     /// Reads what stands behind the frame's type; `ecn` says that the type was 0x03.
-    pub(crate) fn parse(reader: &mut Reader<'a>, ecn: bool) -> Result<Self, Error> {
-        Self::read(reader, ecn).ok_or(Error::new(Code::FRAME_ENCODING_ERROR, "ACK"))
+    pub(crate) fn parse(reader: &mut Reader<'a>, ecn: bool) -> Result<Self, Fault> {
+        Self::read(reader, ecn).ok_or(fault!(Code::FRAME_ENCODING_ERROR, "ACK"))
     }
 
     fn read(reader: &mut Reader<'a>, ecn: bool) -> Option<Self> {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::ranges::RangeSet;
 
-    fn parse(bytes: &[u8]) -> Result<Ack<'_>, Error> {
+    fn parse(bytes: &[u8]) -> Result<Ack<'_>, Fault> {
         Ack::parse(&mut Reader::new(bytes), false)
     }
 

@@ -24,7 +24,7 @@ use rtt::Rtt;
 use sent::Table;
 
 use crate::carried::{Carried, Fate};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 use crate::time::{Instant, Micros};
 
 /// A packet is lost when one that was sent so many packets later is acknowledged (§6.1.1).
@@ -195,13 +195,13 @@ impl Recovery {
         ack: &Ack<'_>,
         now: Instant,
         report: &mut Report<'_>,
-    ) -> Result<Option<NewlyAcked>, Error> {
+    ) -> Result<Option<NewlyAcked>, Fault> {
         let numbers = self.numbers_mut(space);
         let next = numbers.next;
         if ack.largest >= next {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::PROTOCOL_VIOLATION,
-                "ACK of a packet that was never sent",
+                "ACK of a packet that was never sent"
             ));
         }
         let is_news = ack.largest >= numbers.acked_below;

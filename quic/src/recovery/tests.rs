@@ -52,7 +52,7 @@ pub(super) fn acknowledge(
     numbers: &[u64],
     delay: u64,
     now: Instant,
-) -> Result<(Option<NewlyAcked>, Reports), Error> {
+) -> Result<(Option<NewlyAcked>, Reports), Fault> {
     let mut set = RangeSet::<64>::new();
     for &number in numbers {
         set.insert(Range::new(number, number + 1)).unwrap();

@@ -1,7 +1,7 @@
 //! Flow control of the whole connection, both ways (RFC 9000 §4.1).
 
+use crate::error::{Code, Fault, fault};
 use crate::varint;
-use crate::{Code, Error};
 
 /// What the peer may send on all streams together.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ impl Inbound {
     }
 
     /// The peer sent `count` bytes more.
-    pub(super) fn receive(&mut self, count: u64) -> Result<(), Error> {
+    pub(super) fn receive(&mut self, count: u64) -> Result<(), Fault> {
         let received = self.received.saturating_add(count);
         if received > self.limit {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FLOW_CONTROL_ERROR,
-                "more data than the connection allows",
+                "more data than the connection allows"
             ));
         }
         self.received = received;

@@ -1,30 +1,11 @@
 //! How frames about streams are written (RFC 9000 §19).
 
 use crate::coding::Writer;
+use crate::frame::{STREAM_FIN, STREAM_LEN, STREAM_OFF, kind, write};
 use crate::varint;
-
-pub(super) const RESET_STREAM: u8 = 0x04;
-pub(super) const STOP_SENDING: u8 = 0x05;
-const STREAM: u8 = 0x08;
-const STREAM_FIN: u8 = 0x01;
-const STREAM_LEN: u8 = 0x02;
-const STREAM_OFF: u8 = 0x04;
-pub(super) const MAX_DATA: u8 = 0x10;
-pub(super) const MAX_STREAM_DATA: u8 = 0x11;
-pub(super) const MAX_STREAMS_BIDI: u8 = 0x12;
 
 /// The longest data of one STREAM frame: its length fits a varint of two bytes.
 const MAX_LEN: u32 = 0x3fff;
-
-/// Writes a frame that is a type and varints; false, and nothing written, when there is no room.
-pub(super) fn write(out: &mut Writer<'_>, kind: u8, fields: &[u64]) -> bool {
-    let start = out.len();
-    let written = out.u8(kind).is_some() && fields.iter().all(|&field| out.varint(field).is_some());
-    if !written {
-        out.truncate(start);
-    }
-    written
-}
 
 /// A STREAM frame that is about to be written. It always says its length, so that others may follow.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +45,7 @@ impl Stream {
 
     /// Writes the frame up to its data, which is the `len` bytes that are returned, to be filled.
     pub(super) fn begin<'a>(&self, out: &'a mut Writer<'_>) -> Option<&'a mut [u8]> {
-        let mut kind = STREAM | STREAM_LEN;
+        let mut kind = kind::STREAM | STREAM_LEN;
         if self.fin {
             kind |= STREAM_FIN;
         }

@@ -4,7 +4,7 @@ use super::StreamId;
 use super::receive::{Outcome, Receive};
 use super::send::Send;
 use super::table::{Events, MAX_STREAMS, Slot, Streams};
-use crate::{Code, Error};
+use crate::error::{Code, Fault, fault};
 
 /// Whether a STREAM frame was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,19 +25,26 @@ enum Half {
 impl Streams<'_> {
     /// The slot of the stream that a frame of the peer is about; `None` when the stream is over.
     /// Streams that the peer opens by that are made (RFC 9000 §2.1, §3.2).
-    fn resolve(&mut self, id: StreamId, half: Half) -> Result<Option<usize>, Error> {
-        let wrong = |reason| Err(Error::new(Code::STREAM_STATE_ERROR, reason));
+    fn resolve(&mut self, id: StreamId, half: Half) -> Result<Option<usize>, Fault> {
         match (id.is_local(), id.is_bidirectional()) {
             (true, true) if id.index() < self.opened => {}
-            (true, _) => return wrong("a frame for a stream that this end did not open"),
+            (true, _) => {
+                return Err(fault!(
+                    Code::STREAM_STATE_ERROR,
+                    "a frame for a stream that this end did not open"
+                ));
+            }
             (false, false) if half == Half::Sending => {
-                return wrong("a frame about sending on a stream that only the peer sends on");
+                return Err(fault!(
+                    Code::STREAM_STATE_ERROR,
+                    "a frame about sending on a stream that only the peer sends on"
+                ));
             }
             (false, true) if id.index() < self.max_accepted => self.accept_up_to(id.index()),
             (false, _) => {
-                return Err(Error::new(
+                return Err(fault!(
                     Code::STREAM_LIMIT_ERROR,
-                    "more streams than allowed",
+                    "more streams than allowed"
                 ));
             }
         }
@@ -70,7 +77,7 @@ impl Streams<'_> {
         offset: u64,
         data: &[u8],
         fin: bool,
-    ) -> Result<Taken, Error> {
+    ) -> Result<Taken, Fault> {
         let Some(index) = self.resolve(id, Half::Receiving)? else {
             return Ok(Taken::Yes);
         };
@@ -94,7 +101,7 @@ impl Streams<'_> {
         id: StreamId,
         code: u64,
         size: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let Some(index) = self.resolve(id, Half::Receiving)? else {
             return Ok(());
         };
@@ -108,7 +115,7 @@ impl Streams<'_> {
     }
 
     /// STOP_SENDING (RFC 9000 §19.5): answered by a reset with the same code (§3.5).
-    pub(crate) fn on_stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), Error> {
+    pub(crate) fn on_stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), Fault> {
         let index = self.resolve(id, Half::Sending)?;
         if let Some(parts) = index.and_then(|index| self.parts(index))
             && parts.slot.send.reset(code)
@@ -124,7 +131,7 @@ impl Streams<'_> {
     }
 
     /// MAX_STREAM_DATA (RFC 9000 §19.10).
-    pub(crate) fn on_max_stream_data(&mut self, id: StreamId, limit: u64) -> Result<(), Error> {
+    pub(crate) fn on_max_stream_data(&mut self, id: StreamId, limit: u64) -> Result<(), Fault> {
         let index = self.resolve(id, Half::Sending)?;
         if let Some(parts) = index.and_then(|index| self.parts(index)) {
             parts.slot.send.raise_limit(limit);
@@ -133,11 +140,11 @@ impl Streams<'_> {
     }
 
     /// MAX_STREAMS for bidirectional streams (RFC 9000 §19.11).
-    pub(crate) fn on_max_streams(&mut self, count: u64) -> Result<(), Error> {
+    pub(crate) fn on_max_streams(&mut self, count: u64) -> Result<(), Fault> {
         if count > MAX_STREAMS {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FRAME_ENCODING_ERROR,
-                "a MAX_STREAMS over 2^60",
+                "a MAX_STREAMS over 2^60"
             ));
         }
         let could_open = self.can_open();
@@ -148,7 +155,7 @@ impl Streams<'_> {
 
     /// STREAM_DATA_BLOCKED (RFC 9000 §19.13): says nothing that the windows do not say already, but
     /// may open the stream, or be about none.
-    pub(crate) fn on_stream_data_blocked(&mut self, id: StreamId) -> Result<(), Error> {
+    pub(crate) fn on_stream_data_blocked(&mut self, id: StreamId) -> Result<(), Fault> {
         self.resolve(id, Half::Receiving).map(|_| ())
     }
 }

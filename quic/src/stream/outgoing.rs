@@ -1,13 +1,11 @@
 //! Fills packets with frames about streams, and learns what became of them.
 
 use super::StreamId;
-use super::frames::{
-    self, MAX_DATA, MAX_STREAM_DATA, MAX_STREAMS_BIDI, RESET_STREAM, STOP_SENDING,
-};
 use super::send::Progress;
 use super::table::{Events, Streams};
 use crate::carried::{Carried, Flags, Kind, Piece};
 use crate::coding::Writer;
+use crate::frame::{self, kind};
 
 /// What of a stream's data is to be sent.
 #[derive(Clone, Copy)]
@@ -60,12 +58,12 @@ impl Streams<'_> {
     }
 
     fn write_limits(&mut self, out: &mut Writer<'_>, carried: &mut Carried) {
-        if self.inbound.is_due() && frames::write(out, MAX_DATA, &[self.inbound.next()]) {
+        if self.inbound.is_due() && frame::write(out, kind::MAX_DATA, &[self.inbound.next()]) {
             self.inbound.on_sent();
             carried.flags.insert(Flags::MAX_DATA);
         }
         let count = self.next_max_accepted;
-        if self.is_max_streams_due() && frames::write(out, MAX_STREAMS_BIDI, &[count]) {
+        if self.is_max_streams_due() && frame::write(out, kind::MAX_STREAMS_BIDI, &[count]) {
             self.max_accepted = count;
             self.max_streams_lost = false;
             carried.flags.insert(Flags::MAX_STREAMS);
@@ -81,21 +79,25 @@ impl Streams<'_> {
         let id = slot.id.get();
         if let Some((code, size)) = slot.send.reset_due()
             && carried.has_room()
-            && frames::write(out, RESET_STREAM, &[id, code, size])
+            && frame::write(out, kind::RESET_STREAM, &[id, code, size])
         {
             slot.send.on_reset_sent();
             carried.push(piece(Kind::Reset, slot.id, 0, 0));
         }
         if slot.receive.is_stop_due()
             && carried.has_room()
-            && frames::write(out, STOP_SENDING, &[id, slot.receive.code()])
+            && frame::write(out, kind::STOP_SENDING, &[id, slot.receive.code()])
         {
             slot.receive.on_stop_sent();
             carried.push(piece(Kind::Stop, slot.id, 0, 0));
         }
         if slot.receive.is_limit_due(window)
             && carried.has_room()
-            && frames::write(out, MAX_STREAM_DATA, &[id, slot.receive.next_limit(window)])
+            && frame::write(
+                out,
+                kind::MAX_STREAM_DATA,
+                &[id, slot.receive.next_limit(window)],
+            )
         {
             slot.receive.on_limit_sent(window);
             carried.push(piece(Kind::MaxStreamData, slot.id, 0, 0));

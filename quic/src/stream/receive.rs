@@ -8,11 +8,8 @@ use super::Peek;
 use super::flow::{self, Inbound};
 use super::ring;
 use super::spans::{Span, Spans};
+use crate::error::{Code, Fault, fault};
 use crate::varint;
-use crate::{Code, Error};
-
-/// No final size is known yet.
-const UNKNOWN: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct Receive {
@@ -20,7 +17,7 @@ pub(super) struct Receive {
     read: u64,
     /// How much the peer may send on this stream, as it was told.
     limit: u64,
-    /// The stream's final size, or [`UNKNOWN`].
+    /// The stream's final size, when that is `known`.
     end: u64,
     /// The error code of a STOP_SENDING to send or of the RESET_STREAM that came.
     code: u64,
@@ -35,17 +32,18 @@ pub(super) struct Receive {
     state: State,
     /// The last MAX_STREAM_DATA was lost.
     window_lost: bool,
+    /// The stream's final size is known.
+    known: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The application wants no more, and the final size is not known yet: until then, what comes
-    /// counts against the connection's window.
-    Stopping {
-        /// STOP_SENDING is to be sent.
-        due: bool,
-    },
+    /// The application wants no more, for which STOP_SENDING is to be sent, and the final size is
+    /// not known yet: until then, what comes counts against the connection's window.
+    StopDue,
+    /// The same, and STOP_SENDING was sent.
+    Stopping,
     /// The end was read, or reading was given up by either end and the final size is known.
     Done,
 }
@@ -65,7 +63,7 @@ impl Receive {
         Self {
             read: 0,
             limit: window,
-            end: UNKNOWN,
+            end: 0,
             code: 0,
             beyond: Spans::new(),
             head: 0,
@@ -73,15 +71,8 @@ impl Receive {
             highest: 0,
             state: State::Open,
             window_lost: false,
+            known: false,
         }
-    }
-
-    /// What lies where no stream is: zeros alone, so that a static of it takes no flash.
-    pub(super) const fn nothing() -> Self {
-        let mut nothing = Self::new(0);
-        nothing.end = 0;
-        nothing.state = State::Stopping { due: false };
-        nothing
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -93,9 +84,14 @@ impl Receive {
         self.code
     }
 
+    /// Whether the stream ends `count` bytes behind what was consumed.
+    const fn is_end(&self, count: u64) -> bool {
+        self.known && self.end == self.read.saturating_add(count)
+    }
+
     /// Whether everything up to the final size is there to be read.
     const fn is_complete(&self) -> bool {
-        self.end == self.read.saturating_add(self.ready as u64)
+        self.is_end(self.ready as u64)
     }
 
     /// Whether there are bytes, or the end, to be read.
@@ -104,23 +100,23 @@ impl Receive {
     }
 
     /// The stream reaches up to `end` at least, or exactly there when it is `last`.
-    fn extend(&mut self, flow: &mut Inbound, end: u64, last: bool) -> Result<(), Error> {
+    fn extend(&mut self, flow: &mut Inbound, end: u64, last: bool) -> Result<(), Fault> {
         let highest = self.read.saturating_add(u64::from(self.highest));
-        let changed = if self.end == UNKNOWN {
+        let changed = if !self.known {
             last && end < highest
         } else {
             end > self.end || last && end != self.end
         };
         if changed {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FINAL_SIZE_ERROR,
-                "a stream's final size changed or lies below its data",
+                "a stream's final size changed or lies below its data"
             ));
         }
         if end > self.limit {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FLOW_CONTROL_ERROR,
-                "more data than a stream allows",
+                "more data than a stream allows"
             ));
         }
         if end > highest {
@@ -130,6 +126,7 @@ impl Receive {
         }
         if last {
             self.end = end;
+            self.known = true;
         }
         Ok(())
     }
@@ -142,19 +139,19 @@ impl Receive {
         offset: u64,
         data: &[u8],
         fin: bool,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Outcome, Fault> {
         let end = offset.saturating_add(data.len() as u64);
         if end > varint::MAX {
-            return Err(Error::new(
+            return Err(fault!(
                 Code::FRAME_ENCODING_ERROR,
-                "a stream longer than 2^62 - 1",
+                "a stream longer than 2^62 - 1"
             ));
         }
         let before = (self.ready, self.is_complete());
         self.extend(flow, end, fin)?;
         match self.state {
             State::Open => {}
-            State::Stopping { .. } => {
+            State::StopDue | State::Stopping => {
                 self.discard(flow);
                 return Ok(Outcome::Nothing);
             }
@@ -201,7 +198,7 @@ impl Receive {
         flow: &mut Inbound,
         code: u64,
         size: u64,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Fault> {
         let complete = self.is_complete();
         self.extend(flow, size, true)?;
         if self.state == State::Done || (self.state == State::Open && complete) {
@@ -222,7 +219,7 @@ impl Receive {
         self.highest = 0;
         self.ready = 0;
         self.beyond.clear();
-        if self.end != UNKNOWN {
+        if self.known {
             self.state = State::Done;
         }
     }
@@ -231,7 +228,7 @@ impl Receive {
     pub(super) fn stop(&mut self, flow: &mut Inbound, code: u64) {
         if self.state == State::Open {
             self.code = code;
-            self.state = State::Stopping { due: true };
+            self.state = State::StopDue;
             self.discard(flow);
         }
     }
@@ -243,7 +240,7 @@ impl Receive {
         let bytes = ring::straight(ring, self.head, 0, self.ready);
         Peek {
             bytes,
-            fin: self.end == self.read.saturating_add(bytes.len() as u64),
+            fin: self.is_end(bytes.len() as u64),
         }
     }
 
@@ -259,24 +256,24 @@ impl Receive {
         self.ready = self.ready.saturating_sub(count);
         self.highest = self.highest.saturating_sub(count);
         self.beyond.advance(count);
-        if fin && self.end == self.read {
+        if fin && self.is_end(0) {
             self.state = State::Done;
         }
     }
 
     pub(super) fn is_stop_due(&self) -> bool {
-        self.state == State::Stopping { due: true }
+        self.state == State::StopDue
     }
 
     pub(super) fn on_stop_sent(&mut self) {
-        if let State::Stopping { due } = &mut self.state {
-            *due = false;
+        if self.state == State::StopDue {
+            self.state = State::Stopping;
         }
     }
 
     pub(super) fn on_stop_lost(&mut self) {
-        if let State::Stopping { due } = &mut self.state {
-            *due = true;
+        if self.state == State::Stopping {
+            self.state = State::StopDue;
         }
     }
 
@@ -288,7 +285,7 @@ impl Receive {
     /// Whether MAX_STREAM_DATA is to be sent; needless once the final size is known.
     pub(super) fn is_limit_due(&self, window: u64) -> bool {
         self.state == State::Open
-            && self.end == UNKNOWN
+            && !self.known
             && (self.window_lost || flow::is_due(self.next_limit(window), self.limit, window))
     }
 

@@ -30,7 +30,7 @@ const _: () = assert!(
 impl Slot {
     /// A free place.
     pub(crate) const fn new() -> Self {
-        let mut slot = Self::with(StreamId::local(0), Receive::nothing(), Send::new(0));
+        let mut slot = Self::with(StreamId::local(0), Receive::new(0), Send::new(0));
         slot.used = false;
         slot
     }

@@ -2,7 +2,7 @@
 
 use super::certificate::{self, ServerKey};
 use super::client_hello::Hello;
-use super::codes::{self, alert, illegal, malformed, message, no_room, unexpected};
+use super::codes::{self, ILLEGAL, alert, malformed, message, no_room, unexpected};
 use super::exchange::PrivateKeys;
 use super::extensions::unsolicited;
 use super::schedule::{self, Hash, Transcript};
@@ -12,7 +12,7 @@ use super::ticket::{self, Offer};
 use crate::coding::{Reader, Writer};
 use crate::config::{Config, Group, Suite};
 use crate::crypto::{Secret, hkdf};
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// What a server's signature is over, in front of the transcript's hash (RFC 8446 §4.4.3).
 const SIGNED: &[u8; 98] = b"                                                                \
@@ -28,31 +28,41 @@ pub(crate) enum Level {
 }
 
 /// What a message led to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress<'a> {
     /// Nothing that others need to know.
     More,
     /// HelloRetryRequest: a second ClientHello, of the Initial level, was written.
     Retry,
-    /// ServerHello: the secrets of the Handshake level.
-    HandshakeKeys {
-        suite: Suite,
-        client: Secret,
-        server: Secret,
-    },
+    /// ServerHello: [`Client::secrets`] has those of the Handshake level.
+    HandshakeKeys,
     /// EncryptedExtensions: the server's transport parameters, encoded. They are not to be relied
     /// on before [`Progress::Done`].
     Parameters(&'a [u8]),
-    /// The server's Finished: it is who it should be, the secrets of the Application level are
-    /// there, and our last messages, of the Handshake level, were written.
-    Done { client: Secret, server: Secret },
+    /// The server's Finished: it is who it should be, [`Client::secrets`] has those of the
+    /// Application level, and our last messages, of the Handshake level, were written.
+    Done,
     /// NewSessionTicket: what [`Config::ticket`] of another connection takes was written. A later
     /// ticket is as good as an earlier one.
     Ticket,
 }
 
+impl Progress<'_> {
+    /// The same without the message's bytes, which may be overwritten then.
+    pub(crate) const fn detached(self) -> Progress<'static> {
+        match self {
+            Self::More => Progress::More,
+            Self::Retry => Progress::Retry,
+            Self::HandshakeKeys => Progress::HandshakeKeys,
+            Self::Parameters(_) => Progress::Parameters(&[]),
+            Self::Done => Progress::Done,
+            Self::Ticket => Progress::Ticket,
+        }
+    }
+}
+
 /// The TLS side of a connection. About 300 bytes, most of which only the handshake needs.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 pub(crate) struct Client {
     state: State,
     /// Everything up to the state's next message. Nobody reads it once the handshake is done.
@@ -63,7 +73,7 @@ pub(crate) struct Client {
     proven: Option<u64>,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 enum State {
     /// Before ServerHello.
     Hello(Greeting),
@@ -74,7 +84,7 @@ enum State {
     Failed,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Greeting {
     random: [u8; 32],
     keys: PrivateKeys,
@@ -83,10 +93,9 @@ struct Greeting {
     retried: bool,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Flight {
-    client: Secret,
-    server: Secret,
+    traffic: Traffic,
     master: Secret,
     next: Next,
     /// Whether the server asked for a certificate.
@@ -94,7 +103,7 @@ struct Flight {
 }
 
 /// What the server has to send next.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 enum Next {
     EncryptedExtensions,
     /// Or CertificateRequest, once.
@@ -103,10 +112,19 @@ enum Next {
     Finished,
 }
 
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 struct Established {
     exporter: Secret,
     resumption: Secret,
+    /// Until they were made into keys.
+    traffic: Option<Traffic>,
+}
+
+/// The traffic secrets of one level.
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
+pub(crate) struct Traffic {
+    pub(crate) client: Secret,
+    pub(crate) server: Secret,
 }
 
 // What reads a message of one type has a frame of its own (`inline(never)`): what it needs is not on
@@ -144,7 +162,7 @@ impl Client {
         config: &Config<'_>,
         parameters: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let State::Hello(greeting @ Greeting { group: None, .. }) = &mut self.state else {
             return Err(no_room());
         };
@@ -175,7 +193,7 @@ impl Client {
         config: &Config<'_>,
         parameters: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut context = Context {
             config,
             parameters,
@@ -193,7 +211,7 @@ impl Client {
         level: Level,
         message: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut reader = Reader::new(message);
         let kind = reader.u8().ok_or(malformed())?;
         let body = reader.u24_bytes().ok_or(malformed())?;
@@ -206,10 +224,10 @@ impl Client {
                 self.server_hello(message, body, context)
             }
             (State::Flight(flight), Level::Handshake, message::FINISHED) => {
-                let (established, progress) =
+                let established =
                     flight.finish(&mut self.transcript, message, body, context.out)?;
                 self.state = State::Done(established);
-                Ok(progress)
+                Ok(Progress::Done)
             }
             (State::Flight(flight), Level::Handshake, _) => {
                 let progress = flight.read(&self.transcript, kind, body, context, resumed)?;
@@ -233,6 +251,10 @@ impl Client {
                     Progress::More
                 })
             }
+            (State::Done(_), Level::Application, message::CERTIFICATE_REQUEST) => Err(fault!(
+                Code::PROTOCOL_VIOLATION,
+                "a certificate is asked for behind the handshake",
+            )),
             _ => Err(unexpected()),
         }
     }
@@ -242,7 +264,7 @@ impl Client {
         message: &'a [u8],
         body: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let hello = ServerHello::parse(body)?;
         let suite = context
             .config
@@ -250,14 +272,20 @@ impl Client {
             .iter()
             .copied()
             .find(|suite| codes::suite(*suite) == hello.suite)
-            .ok_or(illegal("the server chose a suite that was not offered"))?;
+            .ok_or(fault!(
+                ILLEGAL,
+                "the server chose a suite that was not offered"
+            ))?;
         if self.suite.is_some_and(|before| before != suite) {
-            return Err(illegal("the server changed the suite after its retry"));
+            return Err(fault!(
+                ILLEGAL,
+                "the server changed the suite after its retry"
+            ));
         }
         self.suite = Some(suite);
         match hello.answer {
             Answer::Retry { group, cookie } => self.retry(message, group, cookie, context),
-            Answer::Accept { share, psk } => self.accept(message, suite, share, psk, context),
+            Answer::Accept { share, psk } => self.accept(message, share, psk, context),
         }
     }
 
@@ -269,7 +297,7 @@ impl Client {
         group: Option<u16>,
         cookie: &'a [u8],
         context: &mut Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let State::Hello(greeting) = &mut self.state else {
             return Err(unexpected());
         };
@@ -286,10 +314,13 @@ impl Client {
                 .iter()
                 .copied()
                 .find(|group| codes::group(*group) == code && *group != sent)
-                .ok_or(illegal("the server wants a group that it cannot want"))?;
+                .ok_or(fault!(
+                    ILLEGAL,
+                    "the server wants a group that it cannot want"
+                ))?;
             greeting.group = Some(share);
         } else if cookie.is_empty() {
-            return Err(illegal("a retry that would change nothing"));
+            return Err(fault!(ILLEGAL, "a retry that would change nothing"));
         }
         self.transcript.fold();
         self.transcript.add(message);
@@ -311,47 +342,71 @@ impl Client {
     fn accept<'a>(
         &mut self,
         message: &[u8],
-        suite: Suite,
         share: Option<(u16, &[u8])>,
         psk: Option<u16>,
         context: &Context<'_, '_>,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let State::Hello(greeting) = &self.state else {
             return Err(unexpected());
         };
         let sent = greeting.group.ok_or(unexpected())?;
-        let (group, public) = share.ok_or(Error::tls(
-            alert::MISSING_EXTENSION,
-            "the server sent no key share",
+        let (group, public) = share.ok_or(fault!(
+            Code::crypto(alert::MISSING_EXTENSION),
+            "the server sent no key share"
         ))?;
         if group != codes::group(sent) {
-            return Err(illegal("the server's key share is of another group"));
+            return Err(fault!(
+                ILLEGAL,
+                "the server's key share is of another group"
+            ));
         }
         let psk = match psk {
             None => None,
             Some(0) => Some(Offer::of(context.config).ok_or(unsolicited())?),
-            Some(_) => return Err(illegal("the server chose a key that was not offered")),
+            Some(_) => {
+                return Err(fault!(
+                    ILLEGAL,
+                    "the server chose a key that was not offered"
+                ));
+            }
         };
         let shared = greeting.keys.agree(sent, public)?;
         self.transcript.add(message);
         let hash = self.transcript.hash();
         let early = schedule::early(psk.as_ref().map_or(&Secret::ZERO, |offer| &offer.psk));
         let handshake = schedule::handshake(&early, &shared);
-        let flight = Flight {
-            client: hkdf::derive(&handshake, b"c hs traffic", &hash),
-            server: hkdf::derive(&handshake, b"s hs traffic", &hash),
+        self.proven = psk.map(|offer| offer.authenticated);
+        self.state = State::Flight(Flight {
+            traffic: Traffic {
+                client: hkdf::derive(&handshake, b"c hs traffic", &hash),
+                server: hkdf::derive(&handshake, b"s hs traffic", &hash),
+            },
             master: schedule::master(&handshake),
             next: Next::EncryptedExtensions,
             asked: false,
+        });
+        Ok(Progress::HandshakeKeys)
+    }
+
+    /// The suite and the secrets of the level that was reached last. `None` before there are any,
+    /// and once they were forgotten.
+    pub(crate) const fn secrets(&self) -> Option<(Suite, &Traffic)> {
+        let traffic = match &self.state {
+            State::Flight(flight) => Some(&flight.traffic),
+            State::Done(established) => established.traffic.as_ref(),
+            State::Hello(_) | State::Failed => None,
         };
-        let progress = Progress::HandshakeKeys {
-            suite,
-            client: flight.client.clone(),
-            server: flight.server.clone(),
-        };
-        self.proven = psk.map(|offer| offer.authenticated);
-        self.state = State::Flight(flight);
-        Ok(progress)
+        match (self.suite, traffic) {
+            (Some(suite), Some(traffic)) => Some((suite, traffic)),
+            _ => None,
+        }
+    }
+
+    /// Forgets the secrets of the Application level: from them, all keys to come could be told.
+    pub(crate) fn forget_secrets(&mut self) {
+        if let State::Done(established) = &mut self.state {
+            established.traffic = None;
+        }
     }
 
     /// Keying material for the application (RFC 8446 §7.5). `false`, and nothing written, before
@@ -369,11 +424,6 @@ impl Client {
     pub(crate) const fn is_resumed(&self) -> bool {
         self.proven.is_some()
     }
-
-    /// The suite that the server chose, once it has.
-    pub(crate) const fn suite(&self) -> Option<Suite> {
-        self.suite
-    }
 }
 
 impl Flight {
@@ -386,7 +436,7 @@ impl Flight {
         body: &'a [u8],
         context: &Context<'_, '_>,
         resumed: bool,
-    ) -> Result<Progress<'a>, Error> {
+    ) -> Result<Progress<'a>, Fault> {
         let mut progress = Progress::More;
         match (&self.next, kind) {
             (Next::EncryptedExtensions, message::ENCRYPTED_EXTENSIONS) => {
@@ -418,24 +468,24 @@ impl Flight {
     /// Reads the server's Finished and writes our last messages: an empty certificate when there
     /// was a request, and Finished.
     #[inline(never)]
-    fn finish<'a>(
+    fn finish(
         &self,
         transcript: &mut Transcript,
         message: &[u8],
         body: &[u8],
         out: &mut Writer<'_>,
-    ) -> Result<(Established, Progress<'a>), Error> {
+    ) -> Result<Established, Fault> {
         if !matches!(self.next, Next::Finished) {
             return Err(unexpected());
         }
         if body.len() != size_of::<Hash>() {
             return Err(malformed());
         }
-        let expected = schedule::finished(&self.server, &transcript.hash());
+        let expected = schedule::finished(&self.traffic.server, &transcript.hash());
         if !hkdf::equal(body, &expected) {
-            return Err(Error::tls(
-                alert::DECRYPT_ERROR,
-                "the server's Finished is wrong",
+            return Err(fault!(
+                Code::crypto(alert::DECRYPT_ERROR),
+                "the server's Finished is wrong"
             ));
         }
         transcript.add(message);
@@ -445,27 +495,26 @@ impl Flight {
             out.bytes(&EMPTY).ok_or(no_room())?;
             transcript.add(&EMPTY);
         }
-        let finished = schedule::finished(&self.client, &transcript.hash());
+        let finished = schedule::finished(&self.traffic.client, &transcript.hash());
         let at = out.len();
         out.bytes(&[message::FINISHED, 0, 0, 32])
             .and_then(|()| out.bytes(&finished))
             .ok_or(no_room())?;
         transcript.add(out.written().get(at..).unwrap_or_default());
-        let established = Established {
+        Ok(Established {
             exporter: hkdf::derive(&self.master, b"exp master", &hash),
             resumption: hkdf::derive(&self.master, b"res master", &transcript.hash()),
-        };
-        let progress = Progress::Done {
-            client: hkdf::derive(&self.master, b"c ap traffic", &hash),
-            server: hkdf::derive(&self.master, b"s ap traffic", &hash),
-        };
-        Ok((established, progress))
+            traffic: Some(Traffic {
+                client: hkdf::derive(&self.master, b"c ap traffic", &hash),
+                server: hkdf::derive(&self.master, b"s ap traffic", &hash),
+            }),
+        })
     }
 }
 
 /// The key of the certificate in a Certificate message, which is one that `config` trusts.
 #[inline(never)]
-fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Error> {
+fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Fault> {
     certificate::check(
         messages::certificate(body)?,
         &config.trust,
@@ -476,10 +525,10 @@ fn server_key(body: &[u8], config: &Config<'_>) -> Result<ServerKey, Error> {
 
 /// Checks a CertificateVerify message: that the server has the private key to `key`.
 #[inline(never)]
-fn verify(key: &ServerKey, body: &[u8], transcript: &Hash) -> Result<(), Error> {
+fn verify(key: &ServerKey, body: &[u8], transcript: &Hash) -> Result<(), Fault> {
     let (scheme, signature) = messages::certificate_verify(body)?;
     if !codes::SCHEMES.contains(&scheme) {
-        return Err(illegal("a signature scheme that was not offered"));
+        return Err(fault!(ILLEGAL, "a signature scheme that was not offered"));
     }
     let mut signed = [0; SIGNED.len() + size_of::<Hash>()];
     if let Some((front, back)) = signed.split_first_chunk_mut() {

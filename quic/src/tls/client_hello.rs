@@ -66,46 +66,46 @@ impl Hello<'_> {
 
     fn write_extensions(&self, config: &Config<'_>, out: &mut Writer<'_>) -> Option<()> {
         if let Some(name) = dns_name(config.server_name) {
-            let content = open_extension(extension::SERVER_NAME, out)?;
-            let list = Length::open(2, out)?;
-            // host_name
-            out.u8(0)?;
-            let name_len = Length::open(2, out)?;
-            out.bytes(name.as_bytes())?;
-            name_len.close(out)?;
-            list.close(out)?;
-            content.close(out)?;
+            let name = name.as_bytes();
+            // A list of one name of the type host_name, 0.
+            let list = len(name.len().saturating_add(3))?;
+            let parts = [&list, &[0][..], &len(name.len())?, name];
+            write_extension(extension::SERVER_NAME, &parts, out)?;
         }
-
-        let content = open_extension(extension::SUPPORTED_GROUPS, out)?;
-        let list = Length::open(2, out)?;
-        for group in config.groups {
-            out.u16(codes::group(*group))?;
+        write_numbers(
+            extension::SUPPORTED_GROUPS,
+            config.groups.iter().map(|group| codes::group(*group)),
+            out,
+        )?;
+        write_numbers(
+            extension::SIGNATURE_ALGORITHMS,
+            codes::SCHEMES.iter().copied(),
+            out,
+        )?;
+        let name_len = u8::try_from(config.alpn.len()).ok()?;
+        let list = len(config.alpn.len().saturating_add(1))?;
+        let parts = [&list, &[name_len][..], config.alpn];
+        write_extension(extension::ALPN, &parts, out)?;
+        let [high, low] = codes::TLS_1_3.to_be_bytes();
+        write_extension(extension::SUPPORTED_VERSIONS, &[&[2, high, low]], out)?;
+        self.write_key_share(out)?;
+        // Who does not know the time cannot keep a ticket, and asks for none.
+        if config.unix_time.is_some() {
+            let parts = [&[1, codes::PSK_DHE_KE][..]];
+            write_extension(extension::PSK_KEY_EXCHANGE_MODES, &parts, out)?;
         }
-        list.close(out)?;
-        content.close(out)?;
-
-        let content = open_extension(extension::SIGNATURE_ALGORITHMS, out)?;
-        let list = Length::open(2, out)?;
-        for scheme in codes::SCHEMES {
-            out.u16(*scheme)?;
+        if !self.cookie.is_empty() {
+            let parts = [&len(self.cookie.len())?, self.cookie];
+            write_extension(extension::COOKIE, &parts, out)?;
         }
-        list.close(out)?;
-        content.close(out)?;
+        write_extension(
+            extension::QUIC_TRANSPORT_PARAMETERS,
+            &[self.parameters],
+            out,
+        )
+    }
 
-        let content = open_extension(extension::ALPN, out)?;
-        let list = Length::open(2, out)?;
-        let name = Length::open(1, out)?;
-        out.bytes(config.alpn)?;
-        name.close(out)?;
-        list.close(out)?;
-        content.close(out)?;
-
-        let content = open_extension(extension::SUPPORTED_VERSIONS, out)?;
-        out.u8(2)?;
-        out.u16(codes::TLS_1_3)?;
-        content.close(out)?;
-
+    fn write_key_share(&self, out: &mut Writer<'_>) -> Option<()> {
         let content = open_extension(extension::KEY_SHARE, out)?;
         let list = Length::open(2, out)?;
         out.u16(codes::group(self.group))?;
@@ -113,27 +113,37 @@ impl Hello<'_> {
         self.keys.write_public(self.group, out)?;
         share.close(out)?;
         list.close(out)?;
-        content.close(out)?;
-
-        // Who does not know the time cannot keep a ticket, and asks for none.
-        if config.unix_time.is_some() {
-            let content = open_extension(extension::PSK_KEY_EXCHANGE_MODES, out)?;
-            out.bytes(&[1, codes::PSK_DHE_KE])?;
-            content.close(out)?;
-        }
-
-        if !self.cookie.is_empty() {
-            let content = open_extension(extension::COOKIE, out)?;
-            let cookie = Length::open(2, out)?;
-            out.bytes(self.cookie)?;
-            cookie.close(out)?;
-            content.close(out)?;
-        }
-
-        let content = open_extension(extension::QUIC_TRANSPORT_PARAMETERS, out)?;
-        out.bytes(self.parameters)?;
         content.close(out)
     }
+}
+
+/// A length in two bytes.
+fn len(len: usize) -> Option<[u8; 2]> {
+    Some(u16::try_from(len).ok()?.to_be_bytes())
+}
+
+/// Writes an extension of type `kind` whose content is `parts`, one behind the other.
+fn write_extension(kind: u16, parts: &[&[u8]], out: &mut Writer<'_>) -> Option<()> {
+    let content = open_extension(kind, out)?;
+    for part in parts {
+        out.bytes(part)?;
+    }
+    content.close(out)
+}
+
+/// Writes an extension of type `kind` that is a list of numbers.
+fn write_numbers(
+    kind: u16,
+    numbers: impl Iterator<Item = u16>,
+    out: &mut Writer<'_>,
+) -> Option<()> {
+    let content = open_extension(kind, out)?;
+    let list = Length::open(2, out)?;
+    for number in numbers {
+        out.u16(number)?;
+    }
+    list.close(out)?;
+    content.close(out)
 }
 
 /// Writes the extension with `offer`, which must be the last one, and leaves zeros for the binder.
@@ -169,8 +179,9 @@ fn bind(
 /// The name to send as SNI: a DNS name without its final dot (RFC 6066 §3), not an address.
 pub(super) fn dns_name(name: &str) -> Option<&str> {
     let name = name.strip_suffix('.').unwrap_or(name);
-    let last = name.rsplit('.').next()?;
-    let is_address = name.contains(':') || last.bytes().all(|byte| byte.is_ascii_digit());
+    let mut labels = name.as_bytes().rsplit(|&byte| byte == b'.');
+    let is_address =
+        name.bytes().any(|byte| byte == b':') || labels.next()?.iter().all(u8::is_ascii_digit);
     // An empty name has an empty last label, which is all digits.
     (!is_address).then_some(name)
 }

@@ -2,7 +2,7 @@
 //! share.
 
 use crate::config::{Group, Suite};
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 
 /// Alerts: what a peer is told when a handshake fails.
 pub(super) mod alert {
@@ -80,21 +80,25 @@ pub(super) const fn group(group: Group) -> u16 {
 }
 
 /// A message that ends too early, or not where it should.
-pub(super) const fn malformed() -> Error {
-    Error::tls(alert::DECODE_ERROR, "TLS message does not parse")
+pub(super) const fn malformed() -> Fault {
+    fault!(
+        Code::crypto(alert::DECODE_ERROR),
+        "TLS message does not parse"
+    )
 }
 
 /// A value that the rules do not allow.
-pub(super) const fn illegal(reason: &'static str) -> Error {
-    Error::tls(alert::ILLEGAL_PARAMETER, reason)
-}
+pub(super) const ILLEGAL: Code = Code::crypto(alert::ILLEGAL_PARAMETER);
 
 /// A message that is not due.
-pub(super) const fn unexpected() -> Error {
-    Error::tls(alert::UNEXPECTED_MESSAGE, "TLS message out of order")
+pub(super) const fn unexpected() -> Fault {
+    fault!(
+        Code::crypto(alert::UNEXPECTED_MESSAGE),
+        "TLS message out of order"
+    )
 }
 
 /// What is to be sent does not fit, or cannot be said.
-pub(super) const fn no_room() -> Error {
-    Error::new(Code::INTERNAL_ERROR, "handshake message cannot be written")
+pub(super) const fn no_room() -> Fault {
+    fault!(Code::INTERNAL_ERROR, "handshake message cannot be written")
 }

@@ -1,14 +1,14 @@
 //! The key exchange: X25519 (RFC 7748) and ECDH over P-256 (RFC 8446 §4.2.8, §7.4.2).
 
-use super::codes::illegal;
+use super::codes::ILLEGAL;
 use crate::coding::Writer;
 use crate::config::Group;
 use crate::crypto::Secret;
-use crate::error::Error;
+use crate::error::{Fault, fault};
 
 /// A private key for each group. Only the key of a group that is used becomes more than random
 /// bytes.
-#[cfg_attr(test, derive(Clone))]
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Clone))]
 pub(super) struct PrivateKeys {
     x25519: Secret,
     #[cfg(feature = "p256")]
@@ -36,13 +36,13 @@ impl PrivateKeys {
     }
 
     /// The secret that is shared with whose public key `theirs` is.
-    pub(super) fn agree(&self, group: Group, theirs: &[u8]) -> Result<Secret, Error> {
+    pub(super) fn agree(&self, group: Group, theirs: &[u8]) -> Result<Secret, Fault> {
         match group {
             Group::X25519 => curve25519::agree(&self.x25519, theirs),
             #[cfg(feature = "p256")]
             Group::P256 => p256::agree(&self.p256, theirs),
         }
-        .ok_or(illegal("the server's key share is no public key"))
+        .ok_or(fault!(ILLEGAL, "the server's key share is no public key"))
     }
 }
 
@@ -72,14 +72,12 @@ mod curve25519 {
 
 #[cfg(feature = "p256")]
 mod p256 {
-    use p256::elliptic_curve::sec1::ToSec1Point;
-    use p256::{PublicKey, SecretKey};
+    use p256::SecretKey;
+    use p256::ecdh::diffie_hellman;
 
+    use super::super::curve;
     use crate::coding::Writer;
     use crate::crypto::Secret;
-
-    /// An uncompressed point; compressed ones are not for TLS.
-    const POINT: usize = 65;
 
     /// One in 2^32 random numbers is no private key, being larger than the group. It is one without
     /// its first byte.
@@ -94,18 +92,15 @@ mod p256 {
     #[inline(never)]
     pub(super) fn write_public(private: &Secret, out: &mut Writer<'_>) -> Option<()> {
         let private = SecretKey::from_slice(private.bytes()).ok()?;
-        out.bytes(private.public_key().to_sec1_point(false).as_bytes())
+        out.bytes(&curve::write(private.public_key().as_affine()))
     }
 
     /// `None` for what is no point of the curve.
     #[inline(never)]
     pub(super) fn agree(private: &Secret, theirs: &[u8]) -> Option<Secret> {
-        if theirs.len() != POINT {
-            return None;
-        }
+        let theirs = curve::read(theirs.try_into().ok()?)?;
         let private = SecretKey::from_slice(private.bytes()).ok()?;
-        let theirs = PublicKey::from_sec1_bytes(theirs).ok()?;
-        let shared = private.diffie_hellman(&theirs);
+        let shared = diffie_hellman(private.to_nonzero_scalar(), theirs);
         Some(Secret::new((*shared.raw_secret_bytes()).into()))
     }
 }

@@ -1,21 +1,21 @@
 //! Blocks of extensions, as a server sends them (RFC 8446 §4.2).
 
-use super::codes::{alert, extension, illegal, malformed};
+use super::codes::{ILLEGAL, alert, extension, malformed};
 use crate::coding::Reader;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// A block in which every extension is whole and has a type of its own. Gives types and contents.
 pub(super) struct Extensions<'a>(Reader<'a>);
 
 impl<'a> Extensions<'a> {
     /// Reads a block behind its length.
-    pub(super) fn read(message: &mut Reader<'a>) -> Result<Self, Error> {
+    pub(super) fn read(message: &mut Reader<'a>) -> Result<Self, Fault> {
         let block = Reader::new(message.u16_bytes().ok_or(malformed())?);
         let mut left = block;
         while !left.is_empty() {
             let (kind, _) = split(&mut left).ok_or(malformed())?;
             if Self(left).any(|(other, _)| other == kind) {
-                return Err(illegal("an extension is there twice"));
+                return Err(fault!(ILLEGAL, "an extension is there twice"));
             }
         }
         Ok(Self(block))
@@ -36,14 +36,17 @@ fn split<'a>(block: &mut Reader<'a>) -> Option<(u16, &'a [u8])> {
 }
 
 /// An answer to what was not asked.
-pub(super) const fn unsolicited() -> Error {
-    Error::tls(alert::UNSUPPORTED_EXTENSION, "an extension answers nothing")
+pub(super) const fn unsolicited() -> Fault {
+    fault!(
+        Code::crypto(alert::UNSUPPORTED_EXTENSION),
+        "an extension answers nothing"
+    )
 }
 
 /// What is wrong with an extension that does not belong into the message where it is.
-pub(super) const fn misplaced(kind: u16) -> Error {
+pub(super) const fn misplaced(kind: u16) -> Fault {
     if is_known(kind) {
-        illegal("an extension is in the wrong message")
+        fault!(ILLEGAL, "an extension is in the wrong message")
     } else {
         unsolicited()
     }
@@ -72,7 +75,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    fn read(block: &[u8]) -> Result<std::vec::Vec<(u16, &[u8])>, Error> {
+    fn read(block: &[u8]) -> Result<std::vec::Vec<(u16, &[u8])>, Fault> {
         let mut message = Reader::new(block);
         Extensions::read(&mut message).map(Iterator::collect)
     }

@@ -9,16 +9,20 @@ mod certificate;
 mod client;
 mod client_hello;
 mod codes;
+#[cfg(feature = "p256")]
+mod curve;
 mod exchange;
 mod extensions;
 mod schedule;
 mod server_hello;
 mod server_messages;
-#[cfg(test)]
-mod support;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod support;
 #[cfg(test)]
 mod tests;
 mod ticket;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use certificate::check as check_certificates;
 pub(crate) use client::{Client, Level, Progress};
 pub(crate) use ticket::TICKET_MAX;

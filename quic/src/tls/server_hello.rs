@@ -1,9 +1,9 @@
 //! ServerHello and HelloRetryRequest (RFC 8446 §4.1.3, §4.1.4): one message, two meanings.
 
-use super::codes::{self, alert, extension, illegal, malformed};
+use super::codes::{self, ILLEGAL, alert, extension, malformed};
 use super::extensions::{Extensions, misplaced};
 use crate::coding::Reader;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// The random number that says that the message is a HelloRetryRequest: SHA-256 of
 /// "HelloRetryRequest".
@@ -38,7 +38,7 @@ pub(super) enum Answer<'a> {
 
 impl<'a> ServerHello<'a> {
     /// Parses the message behind its header and checks what needs no knowledge of the ClientHello.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Fault> {
         let mut body = Reader::new(body);
         let version = body.u16().ok_or(malformed())?;
         let random: [u8; 32] = body.array().ok_or(malformed())?;
@@ -56,10 +56,13 @@ impl<'a> ServerHello<'a> {
             return Err(malformed());
         }
         if !parser.is_tls_1_3 {
-            return Err(Error::tls(alert::PROTOCOL_VERSION, "not TLS 1.3"));
+            return Err(fault!(Code::crypto(alert::PROTOCOL_VERSION), "not TLS 1.3"));
         }
         if version != codes::LEGACY_VERSION || compression != 0 || !session.is_empty() {
-            return Err(illegal("ServerHello is not that of TLS 1.3 in QUIC"));
+            return Err(fault!(
+                ILLEGAL,
+                "ServerHello is not that of TLS 1.3 in QUIC"
+            ));
         }
         Ok(Self {
             suite,
@@ -79,12 +82,12 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn extension(&mut self, kind: u16, content: &'a [u8]) -> Result<(), Error> {
+    fn extension(&mut self, kind: u16, content: &'a [u8]) -> Result<(), Fault> {
         let mut content = Reader::new(content);
         match kind {
             extension::SUPPORTED_VERSIONS => {
                 if content.u16().ok_or(malformed())? != codes::TLS_1_3 {
-                    return Err(illegal("the server chose another TLS version"));
+                    return Err(fault!(ILLEGAL, "the server chose another TLS version"));
                 }
                 self.is_tls_1_3 = true;
             }

@@ -2,18 +2,18 @@
 //! CertificateVerify and NewSessionTicket (RFC 8446 §4.3, §4.4, §4.6.1).
 
 use super::client_hello::dns_name;
-use super::codes::{alert, extension, illegal, malformed};
+use super::codes::{ILLEGAL, alert, extension, malformed};
 use super::extensions::{Extensions, is_known, misplaced, unsolicited};
 use crate::coding::Reader;
 use crate::config::Config;
-use crate::error::{Code, Error};
+use crate::error::{Code, Fault, fault};
 
 /// What EncryptedExtensions must say for the connection to go on: our application protocol. Gives
 /// the server's transport parameters (RFC 9001 §8.1, §8.2).
 pub(super) fn encrypted_extensions<'a>(
     body: &'a [u8],
     config: &Config<'_>,
-) -> Result<&'a [u8], Error> {
+) -> Result<&'a [u8], Fault> {
     let mut body = Reader::new(body);
     let mut protocol = None;
     let mut parameters = None;
@@ -35,14 +35,14 @@ pub(super) fn encrypted_extensions<'a>(
         return Err(malformed());
     }
     if protocol != Some(config.alpn) {
-        return Err(Error::tls(
-            alert::NO_APPLICATION_PROTOCOL,
-            "the server does not speak our protocol",
+        return Err(fault!(
+            Code::crypto(alert::NO_APPLICATION_PROTOCOL),
+            "the server does not speak our protocol"
         ));
     }
-    parameters.ok_or(Error::tls(
-        alert::MISSING_EXTENSION,
-        "no QUIC transport parameters",
+    parameters.ok_or(fault!(
+        Code::crypto(alert::MISSING_EXTENSION),
+        "no QUIC transport parameters"
     ))
 }
 
@@ -54,7 +54,7 @@ fn single_protocol(content: &[u8]) -> Option<&[u8]> {
 }
 
 /// Checks a CertificateRequest, which is answered by an empty certificate whatever it asks for.
-pub(super) fn certificate_request(body: &[u8]) -> Result<(), Error> {
+pub(super) fn certificate_request(body: &[u8]) -> Result<(), Fault> {
     let mut body = Reader::new(body);
     let context = body.u8_bytes().ok_or(malformed())?;
     let mut has_schemes = false;
@@ -69,19 +69,19 @@ pub(super) fn certificate_request(body: &[u8]) -> Result<(), Error> {
         return Err(malformed());
     }
     if !context.is_empty() {
-        return Err(illegal("CertificateRequest has a context"));
+        return Err(fault!(ILLEGAL, "CertificateRequest has a context"));
     }
     if !has_schemes {
-        return Err(Error::tls(
-            alert::MISSING_EXTENSION,
-            "CertificateRequest names no signature schemes",
+        return Err(fault!(
+            Code::crypto(alert::MISSING_EXTENSION),
+            "CertificateRequest names no signature schemes"
         ));
     }
     Ok(())
 }
 
 /// The list of a Certificate message: entries of a certificate and extensions each.
-pub(super) fn certificate(body: &[u8]) -> Result<Reader<'_>, Error> {
+pub(super) fn certificate(body: &[u8]) -> Result<Reader<'_>, Fault> {
     let mut body = Reader::new(body);
     let context = body.u8_bytes().ok_or(malformed())?;
     let list = body.u24_bytes().ok_or(malformed())?;
@@ -89,13 +89,13 @@ pub(super) fn certificate(body: &[u8]) -> Result<Reader<'_>, Error> {
         return Err(malformed());
     }
     if !context.is_empty() {
-        return Err(illegal("Certificate has a context"));
+        return Err(fault!(ILLEGAL, "Certificate has a context"));
     }
     Ok(Reader::new(list))
 }
 
 /// Scheme and signature of a CertificateVerify message.
-pub(super) fn certificate_verify(body: &[u8]) -> Result<(u16, &[u8]), Error> {
+pub(super) fn certificate_verify(body: &[u8]) -> Result<(u16, &[u8]), Fault> {
     let mut body = Reader::new(body);
     let scheme = body.u16().ok_or(malformed())?;
     let signature = body.u16_bytes().ok_or(malformed())?;
@@ -116,7 +116,7 @@ pub(super) struct NewTicket<'a> {
 }
 
 impl<'a> NewTicket<'a> {
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Fault> {
         let mut body = Reader::new(body);
         let ticket = Self {
             lifetime: body.u32().ok_or(malformed())?,
@@ -139,12 +139,12 @@ impl<'a> NewTicket<'a> {
 }
 
 /// 0-RTT is not used, but QUIC allows one value only (RFC 9001 §4.6.1).
-fn early_data(content: &[u8]) -> Result<(), Error> {
+fn early_data(content: &[u8]) -> Result<(), Fault> {
     match content.try_into().map(u32::from_be_bytes) {
         Ok(u32::MAX) => Ok(()),
-        Ok(_) => Err(Error::new(
+        Ok(_) => Err(fault!(
             Code::PROTOCOL_VIOLATION,
-            "a ticket limits 0-RTT by TLS's means",
+            "a ticket limits 0-RTT by TLS's means"
         )),
         Err(_) => Err(malformed()),
     }

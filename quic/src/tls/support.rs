@@ -6,37 +6,39 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
+// Fuzzing needs a part of it.
+#![cfg_attr(not(test), allow(dead_code))]
 
 use std::vec;
 use std::vec::Vec;
 
-use super::Level;
 use super::codes::{self, extension, message};
 use super::exchange::PrivateKeys;
 use super::schedule::{self, Hash, Transcript};
 use super::server_hello::RETRY;
+use super::{Client, Level};
 use crate::coding::{Reader, Writer};
 use crate::config::{Config, Group, Suite, Trust};
 use crate::crypto::{Secret, hkdf};
 
 /// Where an extension block begins in the bodies of ServerHello, EncryptedExtensions and
 /// CertificateRequest.
-pub(super) const IN_SERVER_HELLO: usize = 38;
-pub(super) const IN_ENCRYPTED_EXTENSIONS: usize = 0;
-pub(super) const IN_CERTIFICATE_REQUEST: usize = 1;
+pub(crate) const IN_SERVER_HELLO: usize = 38;
+pub(crate) const IN_ENCRYPTED_EXTENSIONS: usize = 0;
+pub(crate) const IN_CERTIFICATE_REQUEST: usize = 1;
 
 /// What [`Server::spoil`] calls a HelloRetryRequest, which is a ServerHello by its type.
-pub(super) const HELLO_RETRY_REQUEST: u8 = 6;
+pub(crate) const HELLO_RETRY_REQUEST: u8 = 6;
 
-pub(super) const NAME: &str = "server.example";
-pub(super) const ALPN: &[u8] = b"aire";
-pub(super) const CLIENT_PARAMETERS: &[u8] = b"\x01\x02\x40\x64";
-pub(super) const SERVER_PARAMETERS: &[u8] = b"\x04\x02\x40\x65";
+pub(crate) const NAME: &str = "server.example";
+pub(crate) const ALPN: &[u8] = b"aire";
+pub(crate) const CLIENT_PARAMETERS: &[u8] = b"\x01\x02\x40\x64";
+pub(crate) const SERVER_PARAMETERS: &[u8] = b"\x04\x02\x40\x65";
 /// In 2026.
-pub(super) const NOW: u64 = 1_790_000_000;
+pub(crate) const NOW: u64 = 1_790_000_000;
 
 /// SHA-256 of both identities' SubjectPublicKeyInfo.
-pub(super) const PINS: &[[u8; 32]] = &[
+pub(crate) const PINS: &[[u8; 32]] = &[
     [
         0x32, 0x4b, 0xe2, 0xde, 0xa8, 0xbc, 0x44, 0x46, 0x1b, 0x02, 0x33, 0xe5, 0x1f, 0xa4, 0x89,
         0x02, 0xed, 0x6b, 0x1c, 0xc6, 0x71, 0xe7, 0x73, 0x9a, 0xf2, 0x55, 0x1e, 0x0b, 0xfe, 0x68,
@@ -49,7 +51,7 @@ pub(super) const PINS: &[[u8; 32]] = &[
     ],
 ];
 
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
@@ -62,7 +64,7 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 }
 
 /// A client's usual configuration.
-pub(super) fn config() -> Config<'static> {
+pub(crate) fn config() -> Config<'static> {
     Config {
         unix_time: Some(NOW),
         ..Config::new(NAME, ALPN, Trust::Pins(PINS))
@@ -71,7 +73,7 @@ pub(super) fn config() -> Config<'static> {
 
 /// The certificate of the authority that signed that of [`Identity::Ed25519`].
 #[cfg(feature = "authority")]
-pub(super) fn authority() -> Vec<u8> {
+pub(crate) fn authority() -> Vec<u8> {
     hex(
         "3081db30818ea003020102020102300506032b6570300d310b30090603550403\
          0c026361301e170d3230303130313030303030305a170d343930313031303030\
@@ -85,7 +87,7 @@ pub(super) fn authority() -> Vec<u8> {
 
 /// What a server proves itself by.
 #[derive(Clone, Copy)]
-pub(super) enum Identity {
+pub(crate) enum Identity {
     /// The seed is 32 times 7.
     Ed25519,
     /// The private key is 32 times 8.
@@ -94,7 +96,7 @@ pub(super) enum Identity {
 }
 
 impl Identity {
-    pub(super) fn certificate(self) -> Vec<u8> {
+    pub(crate) fn certificate(self) -> Vec<u8> {
         hex(match self {
             Self::Ed25519 => {
                 "3081e4308197a003020102020101300506032b6570300d310b30090603550403\
@@ -141,15 +143,15 @@ impl Identity {
 }
 
 /// A ClientHello, taken apart.
-pub(super) struct Offered {
-    pub(super) random: [u8; 32],
-    pub(super) suites: Vec<u16>,
-    pub(super) extensions: Vec<(u16, Vec<u8>)>,
+pub(crate) struct Offered {
+    pub(crate) random: [u8; 32],
+    pub(crate) suites: Vec<u16>,
+    pub(crate) extensions: Vec<(u16, Vec<u8>)>,
 }
 
 impl Offered {
     /// Parses a whole message and checks the rules that hold for each.
-    pub(super) fn parse(hello: &[u8]) -> Self {
+    pub(crate) fn parse(hello: &[u8]) -> Self {
         let mut reader = Reader::new(hello);
         assert_eq!(reader.u8(), Some(message::CLIENT_HELLO));
         let mut body = Reader::new(reader.u24_bytes().unwrap());
@@ -184,7 +186,7 @@ impl Offered {
         }
     }
 
-    pub(super) fn get(&self, kind: u16) -> Option<&[u8]> {
+    pub(crate) fn get(&self, kind: u16) -> Option<&[u8]> {
         self.extensions
             .iter()
             .find(|(other, _)| *other == kind)
@@ -192,7 +194,7 @@ impl Offered {
     }
 
     /// Group and public key of the only key share.
-    pub(super) fn share(&self) -> (u16, Vec<u8>) {
+    pub(crate) fn share(&self) -> (u16, Vec<u8>) {
         let mut content = Reader::new(self.get(extension::KEY_SHARE).unwrap());
         let mut list = Reader::new(content.u16_bytes().unwrap());
         let group = list.u16().unwrap();
@@ -202,7 +204,7 @@ impl Offered {
     }
 
     /// Identity, veiled age and binder of the only pre-shared key.
-    pub(super) fn psk(&self) -> Option<(Vec<u8>, u32, Vec<u8>)> {
+    pub(crate) fn psk(&self) -> Option<(Vec<u8>, u32, Vec<u8>)> {
         let mut content = Reader::new(self.get(extension::PRE_SHARED_KEY)?);
         let mut identities = Reader::new(content.u16_bytes().unwrap());
         let identity = identities.u16_bytes().unwrap().to_vec();
@@ -215,34 +217,37 @@ impl Offered {
 }
 
 /// Spoils a message's body.
-pub(super) type Spoil = fn(&mut Vec<u8>);
+pub(crate) type Spoil = fn(&mut Vec<u8>);
 
 /// HelloRetryRequest's wishes.
 #[derive(Clone)]
-pub(super) struct Retry {
-    pub(super) group: Option<Group>,
-    pub(super) cookie: Vec<u8>,
+pub(crate) struct Retry {
+    pub(crate) group: Option<Group>,
+    pub(crate) cookie: Vec<u8>,
 }
 
 /// The secrets of a handshake that is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Secrets {
-    pub(super) handshake: (Hash, Hash),
-    pub(super) application: (Hash, Hash),
+pub(crate) struct Secrets {
+    pub(crate) handshake: (Hash, Hash),
+    pub(crate) application: (Hash, Hash),
 }
 
-pub(super) struct Server {
-    pub(super) group: Group,
-    pub(super) suite: Suite,
-    pub(super) identity: Identity,
+pub(crate) struct Server {
+    pub(crate) group: Group,
+    pub(crate) suite: Suite,
+    pub(crate) identity: Identity,
     /// What it still has to ask for.
-    pub(super) retry: Option<Retry>,
+    pub(crate) retry: Option<Retry>,
     /// Whether it asks for a certificate.
-    pub(super) request: bool,
+    pub(crate) request: bool,
     /// A ticket that it knows, and its key.
-    pub(super) known: Option<(Vec<u8>, Secret)>,
+    pub(crate) known: Option<(Vec<u8>, Secret)>,
+    /// Its transport parameters, and what the client's have to be, where that matters.
+    pub(crate) parameters: Vec<u8>,
+    pub(crate) expected: Option<&'static [u8]>,
     /// Changes the body of a message of one type before it is sent and hashed.
-    pub(super) spoil: Option<(u8, Spoil)>,
+    pub(crate) spoil: Option<(u8, Spoil)>,
     transcript: Transcript,
     secrets: Option<Secrets>,
     exporter: Secret,
@@ -251,7 +256,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             group: Group::X25519,
             suite: Suite::Aes128Gcm,
@@ -259,6 +264,8 @@ impl Server {
             retry: None,
             request: false,
             known: None,
+            parameters: SERVER_PARAMETERS.to_vec(),
+            expected: Some(CLIENT_PARAMETERS),
             spoil: None,
             transcript: Transcript::new(),
             secrets: None,
@@ -269,13 +276,11 @@ impl Server {
     }
 
     /// Answers a ClientHello by a HelloRetryRequest, or by the whole flight.
-    pub(super) fn answer(&mut self, hello: &[u8]) -> Vec<(Level, Vec<u8>)> {
+    pub(crate) fn answer(&mut self, hello: &[u8]) -> Vec<(Level, Vec<u8>)> {
         let offered = Offered::parse(hello);
         assert!(offered.suites.contains(&codes::suite(self.suite)));
-        assert_eq!(
-            offered.get(extension::QUIC_TRANSPORT_PARAMETERS),
-            Some(CLIENT_PARAMETERS)
-        );
+        let parameters = offered.get(extension::QUIC_TRANSPORT_PARAMETERS);
+        assert!(parameters.is_some() && self.expected.is_none_or(|own| Some(own) == parameters));
         if let Some(retry) = self.retry.take() {
             self.transcript.add(hello);
             self.transcript.fold();
@@ -350,7 +355,7 @@ impl Server {
         block.extend(extension(extension::SUPPORTED_GROUPS, &[0, 2, 0, 0x1d]));
         block.extend(extension(
             extension::QUIC_TRANSPORT_PARAMETERS,
-            SERVER_PARAMETERS,
+            &self.parameters,
         ));
         if offered.get(extension::SERVER_NAME).is_some() {
             block.extend(extension(extension::SERVER_NAME, &[]));
@@ -400,7 +405,7 @@ impl Server {
     }
 
     /// Checks the client's last messages, `sent` one behind the other, and gives the secrets.
-    pub(super) fn finish(&mut self, sent: &[u8]) -> Secrets {
+    pub(crate) fn finish(&mut self, sent: &[u8]) -> Secrets {
         let secrets = self.secrets.clone().unwrap();
         let mut sent = sent;
         if self.request && self.known.is_none() {
@@ -419,12 +424,17 @@ impl Server {
         secrets
     }
 
-    pub(super) fn export(&self, label: &[u8], context: &[u8], out: &mut [u8]) -> bool {
+    /// The secrets, once the flight was made.
+    pub(crate) fn secrets(&self) -> Option<Secrets> {
+        self.secrets.clone()
+    }
+
+    pub(crate) fn export(&self, label: &[u8], context: &[u8], out: &mut [u8]) -> bool {
         schedule::export(&self.exporter, label, context, out)
     }
 
     /// A NewSessionTicket message, and the ticket's key.
-    pub(super) fn ticket(&self, ticket: &[u8], lifetime: u32) -> (Vec<u8>, Secret) {
+    pub(crate) fn ticket(&self, ticket: &[u8], lifetime: u32) -> (Vec<u8>, Secret) {
         let mut body = lifetime.to_be_bytes().to_vec();
         body.extend(0x0102_0304u32.to_be_bytes());
         body.extend(counted(1, b"nonce"));
@@ -463,13 +473,13 @@ impl Server {
 }
 
 /// `bytes` behind their length, which takes `width` bytes.
-pub(super) fn counted(width: usize, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn counted(width: usize, bytes: &[u8]) -> Vec<u8> {
     let mut out = (bytes.len() as u64).to_be_bytes()[8 - width..].to_vec();
     out.extend(bytes);
     out
 }
 
-pub(super) fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
     let mut out = kind.to_be_bytes().to_vec();
     out.extend(counted(2, content));
     out
@@ -477,7 +487,7 @@ pub(super) fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
 
 /// Rewrites the extension block at `at`, which is the body's last part, without those of type
 /// `kind` and with `content` as one at the end.
-pub(super) fn set_extension(body: &mut Vec<u8>, at: usize, kind: u16, content: Option<&[u8]>) {
+pub(crate) fn set_extension(body: &mut Vec<u8>, at: usize, kind: u16, content: Option<&[u8]>) {
     let mut block = Reader::new(&body[at + 2..]);
     let mut rewritten = vec![];
     while let Some(other) = block.u16() {
@@ -494,11 +504,58 @@ pub(super) fn set_extension(body: &mut Vec<u8>, at: usize, kind: u16, content: O
 }
 
 /// Repeats the first extension of the block at `at` at its end.
-pub(super) fn repeat_extension(body: &mut Vec<u8>, at: usize) {
+pub(crate) fn repeat_extension(body: &mut Vec<u8>, at: usize) {
     let mut block = Reader::new(&body[at + 2..]);
     let mut rewritten = block.rest().to_vec();
     let kind = block.u16().unwrap();
     rewritten.extend(extension(kind, block.u16_bytes().unwrap()));
     body.truncate(at);
     body.extend(counted(2, &rewritten));
+}
+
+/// A client that has said nothing.
+pub(crate) fn client() -> Client {
+    Client::new([1; 32], [2; 32], [3; 32])
+}
+
+/// The first message of `client`.
+pub(crate) fn start(client: &mut Client, config: &Config<'_>) -> Vec<u8> {
+    let mut out = [0; 2048];
+    let mut writer = Writer::new(&mut out);
+    client
+        .start(config, CLIENT_PARAMETERS, &mut writer)
+        .unwrap();
+    writer.written().to_vec()
+}
+
+/// A client before each message of a whole conversation, and that message: a retry, a request for
+/// a certificate, and a ticket at the end.
+pub(crate) fn conversation() -> Vec<(Client, Level, Vec<u8>)> {
+    let config = config();
+    let mut server = Server::new();
+    server.retry = Some(Retry {
+        group: None,
+        cookie: b"cookie".to_vec(),
+    });
+    server.request = true;
+    let mut client = client();
+    let mut sent = start(&mut client, &config);
+    let mut all: Vec<(Client, Level, Vec<u8>)> = vec![];
+    for _ in 0..2 {
+        let flight = server.answer(&sent);
+        sent.clear();
+        for (level, message) in flight {
+            all.push((client.clone(), level, message.clone()));
+            let mut out = [0; 2048];
+            let mut writer = Writer::new(&mut out);
+            client
+                .read(level, &message, &config, CLIENT_PARAMETERS, &mut writer)
+                .unwrap();
+            sent.extend(writer.written());
+        }
+    }
+    server.finish(&sent);
+    let (ticket, _) = server.ticket(b"ticket", 60);
+    all.push((client, Level::Application, ticket));
+    all
 }

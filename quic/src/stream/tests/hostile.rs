@@ -1,9 +1,9 @@
 //! Whatever comes, nothing panics and memory stays within its bounds.
 
 use super::*;
-use crate::Error;
 use crate::carried::Carried;
 use crate::coding::Writer;
+use crate::error::Fault;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -56,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn apply(streams: &mut Streams<'_>, packets: &mut Vec<Carried>, step: Step) -> Result<(), Error> {
+fn apply(streams: &mut Streams<'_>, packets: &mut Vec<Carried>, step: Step) -> Result<(), Fault> {
     match step {
         Step::Stream(stream, offset, len, fin) => {
             streams.on_stream(id(stream), offset, &[7; 40][..len], fin)?;

@@ -1,9 +1,9 @@
 //! One test for each rule about which frame may come when.
 
 use super::*;
-use crate::Code;
 use crate::carried::{Carried, Flags, Kind};
 use crate::coding::Writer;
+use crate::error::{Code, Fault};
 use crate::stream::table::MAX_STREAMS;
 use std::vec::Vec;
 
@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits {
     max_streams_bidi: 2,
 };
 
-fn code<T>(result: Result<T, crate::Error>) -> Option<Code> {
+fn code<T>(result: Result<T, Fault>) -> Option<Code> {
     result.err().map(|error| error.code)
 }
 

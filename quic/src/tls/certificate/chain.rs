@@ -10,7 +10,7 @@ use super::extensions::{DIGITAL_SIGNATURE, Extensions, KEY_CERT_SIGN};
 use super::key::ServerKey;
 use super::name;
 use super::x509::Certificate;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// Checks that `leaf` names `server` and leads to one of `authorities` over certificates in
 /// `above`, all of them valid at `now`. Whatever was sent behind an authority's is not looked at.
@@ -20,13 +20,16 @@ pub(super) fn check(
     authorities: &[&[u8]],
     server: &str,
     now: u64,
-) -> Result<(), Error> {
+) -> Result<(), Fault> {
     is_servers(leaf, server, now)?;
     let mut below = *leaf;
     let mut above = above.iter();
     let mut between = 0u8;
     loop {
-        let mut reason = Error::tls(alert::UNKNOWN_CA, "no authority that is trusted");
+        let mut reason = fault!(
+            Code::crypto(alert::UNKNOWN_CA),
+            "no authority that is trusted"
+        );
         // One that does not parse is one that signed nothing.
         let known = authorities
             .iter()
@@ -52,7 +55,7 @@ pub(super) fn check(
 }
 
 /// The rules for a server's own certificate.
-fn is_servers(leaf: &Certificate<'_>, server: &str, now: u64) -> Result<(), Error> {
+fn is_servers(leaf: &Certificate<'_>, server: &str, now: u64) -> Result<(), Fault> {
     is_valid(leaf, now)?;
     let extensions = Extensions::parse(leaf.extensions)?;
     // Its signature makes the handshake: RFC 8446 §4.4.2.2.
@@ -60,20 +63,20 @@ fn is_servers(leaf: &Certificate<'_>, server: &str, now: u64) -> Result<(), Erro
         || extensions.usage & DIGITAL_SIGNATURE == 0
         || !extensions.for_servers
     {
-        return Err(Error::tls(
-            alert::UNSUPPORTED_CERTIFICATE,
-            "certificate is not for a server",
+        return Err(fault!(
+            Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+            "certificate is not for a server"
         ));
     }
     match name::are_for(extensions.names, server) {
         Some(true) => Ok(()),
-        Some(false) => Err(Error::tls(
-            alert::BAD_CERTIFICATE,
-            "certificate is for another name",
+        Some(false) => Err(fault!(
+            Code::crypto(alert::BAD_CERTIFICATE),
+            "certificate is for another name"
         )),
-        None => Err(Error::tls(
-            alert::BAD_CERTIFICATE,
-            "certificate's names do not parse",
+        None => Err(fault!(
+            Code::crypto(alert::BAD_CERTIFICATE),
+            "certificate's names do not parse"
         )),
     }
 }
@@ -85,16 +88,16 @@ fn issued(
     certificate: &Certificate<'_>,
     between: u8,
     now: u64,
-) -> Result<(), Error> {
+) -> Result<(), Fault> {
     is_valid(issuer, now)?;
     let extensions = Extensions::parse(issuer.extensions)?;
     if extensions.path_len.is_none_or(|most| between > most)
         || extensions.usage & KEY_CERT_SIGN == 0
         || !extensions.for_servers
     {
-        return Err(Error::tls(
-            alert::BAD_CERTIFICATE,
-            "certificate is signed by one that may not",
+        return Err(fault!(
+            Code::crypto(alert::BAD_CERTIFICATE),
+            "certificate is signed by one that may not"
         ));
     }
     ServerKey::parse(issuer.key)?.verify_certificate(
@@ -104,23 +107,23 @@ fn issued(
     )
 }
 
-fn is_valid(certificate: &Certificate<'_>, now: u64) -> Result<(), Error> {
+fn is_valid(certificate: &Certificate<'_>, now: u64) -> Result<(), Fault> {
     let Some((first, last)) = date::validity(certificate.validity) else {
-        return Err(Error::tls(
-            alert::BAD_CERTIFICATE,
-            "certificate's dates do not parse",
+        return Err(fault!(
+            Code::crypto(alert::BAD_CERTIFICATE),
+            "certificate's dates do not parse"
         ));
     };
     if now < first {
-        return Err(Error::tls(
-            alert::CERTIFICATE_EXPIRED,
-            "certificate is not valid yet",
+        return Err(fault!(
+            Code::crypto(alert::CERTIFICATE_EXPIRED),
+            "certificate is not valid yet"
         ));
     }
     if now > last {
-        return Err(Error::tls(
-            alert::CERTIFICATE_EXPIRED,
-            "certificate has expired",
+        return Err(fault!(
+            Code::crypto(alert::CERTIFICATE_EXPIRED),
+            "certificate has expired"
         ));
     }
     Ok(())

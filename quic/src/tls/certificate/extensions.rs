@@ -2,7 +2,7 @@
 
 use super::alert;
 use super::der::{BIT_STRING, Der, OBJECT_IDENTIFIER, OCTET_STRING};
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// The last byte of their identifiers, which begin with 2.5.29.
 const KEY_USAGE: u8 = 0x0f;
@@ -17,9 +17,9 @@ const SERVER_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 pub(super) const DIGITAL_SIGNATURE: u8 = 0x80;
 pub(super) const KEY_CERT_SIGN: u8 = 0x04;
 
-const MALFORMED: Error = Error::tls(
-    alert::BAD_CERTIFICATE,
-    "certificate's extensions do not parse",
+const MALFORMED: Fault = fault!(
+    Code::crypto(alert::BAD_CERTIFICATE),
+    "certificate's extensions do not parse"
 );
 
 /// What a certificate says that it is for.
@@ -35,7 +35,7 @@ pub(super) struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    pub(super) fn parse(mut list: Der<'a>) -> Result<Self, Error> {
+    pub(super) fn parse(mut list: Der<'a>) -> Result<Self, Fault> {
         let mut all = Self {
             path_len: None,
             usage: 0xff,
@@ -60,7 +60,7 @@ impl<'a> Extensions<'a> {
         Ok(all)
     }
 
-    fn note(&mut self, kind: u8, critical: bool, value: Der<'a>) -> Result<(), Error> {
+    fn note(&mut self, kind: u8, critical: bool, value: Der<'a>) -> Result<(), Fault> {
         match kind {
             KEY_USAGE => self.usage = key_usage(value).ok_or(MALFORMED)?,
             SUBJECT_ALT_NAME => self.names = only_sequence(value).ok_or(MALFORMED)?,
@@ -68,15 +68,15 @@ impl<'a> Extensions<'a> {
             EXTENDED_KEY_USAGE => self.for_servers = is_for_servers(value).ok_or(MALFORMED)?,
             // They must be obeyed even where an authority did not mark them as critical.
             NAME_CONSTRAINTS => {
-                return Err(Error::tls(
-                    alert::UNSUPPORTED_CERTIFICATE,
-                    "authority's names are constrained",
+                return Err(fault!(
+                    Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+                    "authority's names are constrained"
                 ));
             }
             _ if critical => {
-                return Err(Error::tls(
-                    alert::UNSUPPORTED_CERTIFICATE,
-                    "critical certificate extension that is not known",
+                return Err(fault!(
+                    Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+                    "critical certificate extension that is not known"
                 ));
             }
             _ => {}

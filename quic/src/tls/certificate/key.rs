@@ -6,7 +6,9 @@ use ed25519_compact::{PublicKey, Signature};
 use super::alert;
 #[cfg(feature = "p256")]
 use super::der::Der;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
+#[cfg(feature = "p256")]
+use crate::tls::curve;
 
 /// SignatureScheme numbers (RFC 8446 §4.2.3).
 const ED25519: u16 = 0x0807;
@@ -51,7 +53,7 @@ pub(crate) enum ServerKey {
 
 impl ServerKey {
     /// Reads a whole SubjectPublicKeyInfo.
-    pub(super) fn parse(info: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(info: &[u8]) -> Result<Self, Fault> {
         if let Some(key) = info.strip_prefix(&ED25519_KEY)
             && let Ok(key) = key.try_into()
         {
@@ -67,9 +69,9 @@ impl ServerKey {
         if let Some(key) = super::rsa::parse(info) {
             return Ok(Self::Rsa(key));
         }
-        Err(Error::tls(
-            alert::UNSUPPORTED_CERTIFICATE,
-            "certificate's key is of a kind that is not supported",
+        Err(fault!(
+            Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+            "certificate's key is of a kind that is not supported"
         ))
     }
 
@@ -80,7 +82,7 @@ impl ServerKey {
         scheme: u16,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         // PKCS #1 is for certificates alone.
         #[cfg(feature = "rsa")]
         let scheme = if scheme == RSA_PKCS1_SHA256 {
@@ -90,13 +92,13 @@ impl ServerKey {
         };
         match self.signed(scheme, message, signature) {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::tls(
-                alert::DECRYPT_ERROR,
-                "CertificateVerify does not verify",
+            Some(false) => Err(fault!(
+                Code::crypto(alert::DECRYPT_ERROR),
+                "CertificateVerify does not verify"
             )),
-            None => Err(Error::tls(
-                alert::ILLEGAL_PARAMETER,
-                "signature scheme does not fit the server's key",
+            None => Err(fault!(
+                Code::crypto(alert::ILLEGAL_PARAMETER),
+                "signature scheme does not fit the server's key"
             )),
         }
     }
@@ -108,17 +110,17 @@ impl ServerKey {
         algorithm: &[u8],
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), Fault> {
         let result = scheme(algorithm).and_then(|scheme| self.signed(scheme, message, signature));
         match result {
             Some(true) => Ok(()),
-            Some(false) => Err(Error::tls(
-                alert::BAD_CERTIFICATE,
-                "certificate's signature does not verify",
+            Some(false) => Err(fault!(
+                Code::crypto(alert::BAD_CERTIFICATE),
+                "certificate's signature does not verify"
             )),
-            None => Err(Error::tls(
-                alert::UNSUPPORTED_CERTIFICATE,
-                "certificate is signed in a way that is not supported",
+            None => Err(fault!(
+                Code::crypto(alert::UNSUPPORTED_CERTIFICATE),
+                "certificate is signed in a way that is not supported"
             )),
         }
     }
@@ -178,9 +180,11 @@ fn ed25519(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
 #[cfg(feature = "p256")]
 #[inline(never)]
 fn p256(point: &[u8; 65], message: &[u8], signature: &[u8]) -> Option<()> {
-    use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
+    use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+    use p256::ecdsa::{Signature, VerifyingKey};
+    use sha2::{Digest as _, Sha256};
 
-    let key = VerifyingKey::from_sec1_bytes(point).ok()?;
+    let key = VerifyingKey::from_affine(curve::read(point)?).ok()?;
     // ECDSA-Sig-Value (RFC 3279 §2.2.3).
     let mut outer = Der::new(signature);
     let mut numbers = outer.sequence()?;
@@ -189,7 +193,8 @@ fn p256(point: &[u8; 65], message: &[u8], signature: &[u8]) -> Option<()> {
     let s = scalar(numbers.unsigned()?)?;
     numbers.end()?;
     let signature = Signature::from_scalars(r, s).ok()?;
-    key.verify(message, &signature).ok()
+    key.verify_prehash(&Sha256::digest(message), &signature)
+        .ok()
 }
 
 /// A number in 32 bytes, when it is not larger.

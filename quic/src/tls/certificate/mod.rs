@@ -9,6 +9,8 @@
 //! included, of the 96 KiB that the crate may take. It is the tests' second opinion instead.
 
 #[cfg(feature = "authority")]
+mod address;
+#[cfg(feature = "authority")]
 mod chain;
 #[cfg(feature = "authority")]
 mod date;
@@ -29,7 +31,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::coding::Reader;
 use crate::config::Trust;
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 pub(crate) use key::ServerKey;
 use x509::Certificate;
 
@@ -61,7 +63,7 @@ pub(crate) fn check(
     trust: &Trust<'_>,
     server_name: &str,
     unix_time: Option<u64>,
-) -> Result<ServerKey, Error> {
+) -> Result<ServerKey, Fault> {
     let mut room = [&[][..]; MAX_CHAIN];
     let (leaf, above) = split(list, &mut room)?;
     let leaf = Certificate::parse(leaf)?;
@@ -74,9 +76,9 @@ pub(crate) fn check(
         #[cfg(feature = "authority")]
         Trust::Authorities(authorities) => {
             let Some(now) = unix_time else {
-                return Err(Error::tls(
-                    alert::CERTIFICATE_UNKNOWN,
-                    "no authority is trusted without the time",
+                return Err(fault!(
+                    Code::crypto(alert::CERTIFICATE_UNKNOWN),
+                    "no authority is trusted without the time"
                 ));
             };
             chain::check(&leaf, above, authorities, server_name, now)?;
@@ -90,22 +92,25 @@ pub(crate) fn check(
 fn split<'r, 'a>(
     mut list: Reader<'a>,
     room: &'r mut [&'a [u8]; MAX_CHAIN],
-) -> Result<(&'a [u8], &'r [&'a [u8]]), Error> {
-    const CUT: Error = Error::tls(alert::DECODE_ERROR, "certificate list does not parse");
+) -> Result<(&'a [u8], &'r [&'a [u8]]), Fault> {
+    const CUT: Fault = fault!(
+        Code::crypto(alert::DECODE_ERROR),
+        "certificate list does not parse"
+    );
     let mut count = 0usize;
     while !list.is_empty() {
         let certificate = list.u24_bytes().ok_or(CUT)?;
         let extensions = list.u16_bytes().ok_or(CUT)?;
         if !extensions.is_empty() {
-            return Err(Error::tls(
-                alert::UNSUPPORTED_EXTENSION,
-                "certificate extension that was not asked for",
+            return Err(fault!(
+                Code::crypto(alert::UNSUPPORTED_EXTENSION),
+                "certificate extension that was not asked for"
             ));
         }
         let Some(slot) = room.get_mut(count) else {
-            return Err(Error::tls(
-                alert::CERTIFICATE_UNKNOWN,
-                "certificate chain is too long",
+            return Err(fault!(
+                Code::crypto(alert::CERTIFICATE_UNKNOWN),
+                "certificate chain is too long"
             ));
         };
         *slot = certificate;
@@ -113,11 +118,11 @@ fn split<'r, 'a>(
     }
     match room.get(..count).and_then(<[_]>::split_first) {
         Some((leaf, above)) => Ok((leaf, above)),
-        None => Err(Error::tls(alert::DECODE_ERROR, "no certificate")),
+        None => Err(fault!(Code::crypto(alert::DECODE_ERROR), "no certificate")),
     }
 }
 
-fn pinned(leaf: &Certificate<'_>, pins: &[[u8; 32]]) -> Result<(), Error> {
+fn pinned(leaf: &Certificate<'_>, pins: &[[u8; 32]]) -> Result<(), Fault> {
     let hash: [u8; 32] = Sha256::digest(leaf.key).into();
     let mut known = Choice::from(0);
     for pin in pins {
@@ -126,9 +131,9 @@ fn pinned(leaf: &Certificate<'_>, pins: &[[u8; 32]]) -> Result<(), Error> {
     if bool::from(known) {
         Ok(())
     } else {
-        Err(Error::tls(
-            alert::CERTIFICATE_UNKNOWN,
-            "server's key is not pinned",
+        Err(fault!(
+            Code::crypto(alert::CERTIFICATE_UNKNOWN),
+            "server's key is not pinned"
         ))
     }
 }

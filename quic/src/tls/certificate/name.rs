@@ -1,8 +1,7 @@
 //! Is a certificate for the server that was dialled? (RFC 9525 §6). Only subjectAltName counts,
 //! never the subject's common name.
 
-use core::net::IpAddr;
-
+use super::address;
 use super::der::Der;
 
 const DNS_NAME: u8 = 0x82;
@@ -15,15 +14,15 @@ const KINDS: [u8; 9] = [
 /// Whether one of `names`, the GeneralNames in a subjectAltName, is `server`. `None`: they do not
 /// parse.
 pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
-    let (tag, wanted): (u8, &[u8]) = match server.parse() {
-        Ok(IpAddr::V4(address)) => (IP_ADDRESS, &address.octets()),
-        Ok(IpAddr::V6(address)) => (IP_ADDRESS, &address.octets()),
-        Err(_) => (DNS_NAME, host(server)),
+    let mut octets = [0; address::MAX];
+    let (tag, wanted) = match address::parse(server.as_bytes(), &mut octets) {
+        Some(octets) => (IP_ADDRESS, octets),
+        None => (DNS_NAME, host(server)),
     };
     let mut found = false;
     while !names.is_empty() {
         let name = names.element()?;
-        if !KINDS.contains(&name.tag) {
+        if !has(&KINDS, name.tag) {
             return None;
         }
         if name.tag == tag {
@@ -34,6 +33,11 @@ pub(super) fn are_for(mut names: Der<'_>, server: &str) -> Option<bool> {
         }
     }
     Some(found)
+}
+
+/// Whether `byte` is among `bytes`, which are too few for the search of `core` to be worth its flash.
+pub(super) fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|&other| other == byte)
 }
 
 /// The name without the dot of the root, or nothing, which no certificate names, when it is not
@@ -60,7 +64,7 @@ fn is_dns(presented: &[u8], wanted: &[u8]) -> bool {
         None => presented.eq_ignore_ascii_case(wanted),
         Some(parent) => {
             let mut labels = wanted.splitn(2, |&byte| byte == b'.').skip(1);
-            parent.contains(&b'.')
+            has(parent, b'.')
                 && labels
                     .next()
                     .is_some_and(|above| parent.eq_ignore_ascii_case(above))

@@ -2,7 +2,7 @@
 
 use super::alert;
 use super::der::{Der, SEQUENCE};
-use crate::error::Error;
+use crate::error::{Code, Fault, fault};
 
 /// `[0] EXPLICIT INTEGER 2`: TLS takes no other version (RFC 8446 §4.4.2.2).
 const VERSION_3: [u8; 5] = [0xa0, 0x03, 0x02, 0x01, 0x02];
@@ -31,10 +31,10 @@ pub(super) struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        take_apart(bytes).ok_or(Error::tls(
-            alert::BAD_CERTIFICATE,
-            "certificate is not X.509 v3 in DER",
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+        take_apart(bytes).ok_or(fault!(
+            Code::crypto(alert::BAD_CERTIFICATE),
+            "certificate is not X.509 v3 in DER"
         ))
     }
 }

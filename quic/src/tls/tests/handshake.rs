@@ -27,7 +27,7 @@ fn a_handshake_over_x25519_agrees_on_all_secrets() {
     ));
     assert_eq!(steps[1], Step::Parameters(SERVER_PARAMETERS.to_vec()));
     assert!(!client.is_resumed());
-    assert_eq!(client.suite(), Some(Suite::Aes128Gcm));
+    assert_eq!(client.secrets().unwrap().0, Suite::Aes128Gcm);
 }
 
 #[cfg(feature = "chacha20")]
@@ -36,7 +36,7 @@ fn the_server_chooses_the_suite() {
     let mut server = Server::new();
     server.suite = Suite::ChaCha20Poly1305;
     let (client, _) = handshake(&config(), &mut server).unwrap();
-    assert_eq!(client.suite(), Some(Suite::ChaCha20Poly1305));
+    assert_eq!(client.secrets().unwrap().0, Suite::ChaCha20Poly1305);
 }
 
 #[cfg(feature = "p256")]

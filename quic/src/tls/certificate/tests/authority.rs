@@ -13,7 +13,7 @@ pub(super) fn judge(
     authorities: &[Vec<u8>],
     server: &str,
     now: Option<u64>,
-) -> Result<ServerKey, Error> {
+) -> Result<ServerKey, Fault> {
     let authorities: Vec<&[u8]> = authorities.iter().map(Vec::as_slice).collect();
     check(
         Reader::new(&list(chain)),
@@ -24,7 +24,7 @@ pub(super) fn judge(
 }
 
 /// A chain of good certificates, dialled as `node.example` in 2030.
-fn chain(names: &[&str], authorities: &[&str]) -> Result<ServerKey, Error> {
+fn chain(names: &[&str], authorities: &[&str]) -> Result<ServerKey, Fault> {
     let read = |names: &[&str]| names.iter().map(|name| good(name)).collect::<Vec<_>>();
     judge(&read(names), &read(authorities), "node.example", Some(NOW))
 }

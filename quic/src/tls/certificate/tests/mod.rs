@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::{ServerKey, check};
 use crate::coding::Reader;
 use crate::config::Trust;
-use crate::error::Error;
+use crate::error::{Code, Error, Fault};
 
 const ED25519: u16 = 0x0807;
 #[cfg(feature = "p256")]
@@ -60,11 +60,11 @@ fn pin(certificate: &[u8]) -> [u8; 32] {
     Sha256::digest(&certificate[start..start + 44]).into()
 }
 
-fn pinned(list: &[u8], pins: &[[u8; 32]]) -> Result<ServerKey, Error> {
+fn pinned(list: &[u8], pins: &[[u8; 32]]) -> Result<ServerKey, Fault> {
     check(Reader::new(list), &Trust::Pins(pins), "anything", None)
 }
 
-fn alert(result: Result<ServerKey, Error>) -> Option<u8> {
+fn alert(result: Result<ServerKey, Fault>) -> Option<u8> {
     result.err().and_then(|error| error.code.alert())
 }
 
@@ -156,7 +156,7 @@ fn an_extension_beside_a_certificate_was_not_asked_for() {
 }
 
 /// The key of a certificate, pinned or not.
-fn key(name: &str) -> Result<ServerKey, Error> {
+fn key(name: &str) -> Result<ServerKey, Fault> {
     ServerKey::parse(super::Certificate::parse(&good(name)).unwrap().key)
 }
 
