@@ -91,6 +91,11 @@ client_parts() {
     sed -n 's/.*parts: .* quic \([0-9]*\) .* proto \([0-9]*\) .*/\1 \2/p' "$log" | tail -n 1
 }
 
+# A number with its thousands apart.
+grouped() {
+    python3 -c 'import sys; print(f"{int(sys.argv[1]):,}")' "$1"
+}
+
 # Flash of an image.
 flash_of() {
     arm-none-eabi-size -A -d "$1" |
@@ -106,8 +111,8 @@ feature_table() {
             --no-default-features ${features:+--features "$features"}
         flash=$(flash_of "$(image_of "$board" agent)")
         base=${base:-$flash}
-        printf "| %s | %'d | %'d |\n" "${features:-AES-128-GCM, X25519, Ed25519, pinned keys}" \
-            "$flash" $((flash - base))
+        printf '| %s | %s | %s |\n' "${features:-AES-128-GCM, X25519, Ed25519, pinned keys}" \
+            "$(grouped "$flash")" "$(grouped $((flash - base)))"
     done
 }
 
@@ -116,7 +121,7 @@ handshake_table() {
     printf '| handshake: QUIC, TLS, both HELLOs | instructions | 50 MHz | 120 MHz | 480 MHz |\n'
     printf '|---|--:|--:|--:|--:|\n'
     sed -n 's/.*handshake: \([0-9]*\) instructions, \(.*\)/\1 \2/p' "$log" | while read -r count how; do
-        printf "| %s | %'d | %d ms | %d ms | %d ms |\n" "$how" "$count" \
+        printf '| %s | %s | %d ms | %d ms | %d ms |\n' "$how" "$(grouped "$count")" \
             $((count / 50000)) $((count / 120000)) $((count / 480000))
     done
     printf '\nOne instruction a clock cycle is assumed, which flatters a real Cortex-M: flash and loads wait.\n'

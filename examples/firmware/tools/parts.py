@@ -69,7 +69,7 @@ HELPERS = {"heapless", "managed", "critical-section", "static_cell", "portable-a
 RAM = [
     (r"network::start::RESOURCES", "embassy-net and smoltcp"),
     (r"network::run::POOL", "embassy-net and smoltcp"),
-    (r"agent::(CLIENT|run::POOL)$|aire_embassy", EMBASSY),
+    (r"firmware::agent::(CLIENT|run::POOL)$|aire_embassy", EMBASSY),
     (r"aire_quic", QUIC),
     (r"aire_proto|agent::(signer::SIGNER|start::PINS)", PROTO),
     (r"firmware::(agent|bin)|^echo::|^agent::|^sensor::", "the agent"),

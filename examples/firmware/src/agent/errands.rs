@@ -215,7 +215,7 @@ async fn bulk(handle: Handle) -> Result<(), Wrong> {
         " bytes there and back, ",
         began.elapsed().as_millis() as u32,
         " ms, ",
-        stats.lost_packets as u32,
+        stats.lost_packets,
         " packets lost"
     );
     first.and(second).and(third).and(fourth)
@@ -253,7 +253,7 @@ fn fill(piece: &mut [u8], at: usize, salt: u8) {
 
 /// What is at a place of a frame: no two operations, and no two blocks, have the same bytes.
 const fn byte_at(place: usize, salt: u8) -> u8 {
-    (place ^ (place >> 8) * 7) as u8 ^ salt
+    (place ^ ((place >> 8) * 7)) as u8 ^ salt
 }
 
 /// Twenty frames of a peer that knows nothing of the other errands, in order.

@@ -75,6 +75,17 @@ pub struct Setting {
     pub counted: bool,
 }
 
+/// The key pair of the identity. It takes kilobytes of stack to make, so make it where the stack is
+/// still short: before there are tasks.
+///
+/// # Panics
+///
+/// When called twice.
+pub fn signer() -> &'static Ed25519Signer {
+    static SIGNER: StaticCell<Ed25519Signer> = StaticCell::new();
+    SIGNER.init_with(|| Ed25519Signer::from_seed(identity().seed))
+}
+
 /// Starts the client and the tasks that serve the sensor. `entropy` is the client's from now on.
 ///
 /// Not inlined: what it has on the stack is not to stay there.
@@ -87,11 +98,11 @@ pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
     setting: Setting,
+    signer: &'static Ed25519Signer,
     entropy: Entropy,
 ) -> Handle {
     static PINS: StaticCell<[[u8; 32]; 1]> = StaticCell::new();
     let pins = PINS.init([identity().server]);
-    let signer = signer();
     let options = Options {
         agents: &["sensor"],
         incoming: setting.incoming.min(INCOMING),
@@ -115,12 +126,6 @@ pub fn start(
         spawner.spawn(serve(handle).expect("as many as the node may have open"));
     }
     handle
-}
-
-#[inline(never)]
-fn signer() -> &'static Ed25519Signer {
-    static SIGNER: StaticCell<Ed25519Signer> = StaticCell::new();
-    SIGNER.init_with(|| Ed25519Signer::from_seed(identity().seed))
 }
 
 #[embassy_executor::task]

@@ -11,6 +11,7 @@
 use core::cell::RefCell;
 
 use aire_embassy::{Handle, Server, TicketStore};
+use aire_proto::identity::Ed25519Signer;
 use cortex_m_rt::entry;
 use embassy_executor::Spawner;
 use embassy_time::Duration;
@@ -24,13 +25,14 @@ use static_cell::StaticCell;
 #[entry]
 fn main() -> ! {
     firmware::start();
+    let signer = agent::signer();
     executor::run(|spawner| {
-        spawner.spawn(run(spawner).expect("spawned once"));
+        spawner.spawn(run(spawner, signer).expect("spawned once"));
     })
 }
 
 #[embassy_executor::task]
-async fn run(spawner: Spawner) {
+async fn run(spawner: Spawner, signer: &'static Ed25519Signer) {
     static ARGUMENTS: StaticCell<Arguments> = StaticCell::new();
     let arguments: &'static Arguments = ARGUMENTS.init_with(Arguments::read);
     say!("agent on ", board::NAME);
@@ -43,7 +45,7 @@ async fn run(spawner: Spawner) {
         host::exit(false)
     };
     let stack = network::start(spawner, arguments, &mut entropy);
-    let handle = agent::start(spawner, stack, setting, entropy);
+    let handle = agent::start(spawner, stack, setting, signer, entropy);
     let good = story(handle, arguments).await;
     agent::report_parts();
     report_memory();
