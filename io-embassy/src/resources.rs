@@ -31,7 +31,7 @@ const SCRATCHES: usize = 2;
 /// | `OPS` | operations at a time, both directions together |
 /// | `STREAMS` | `OPS + 1`: the control stream is one |
 /// | `RX`, `TX` | QUIC's buffer for each stream, each way. The node's certificate chain must fit into `STREAMS * RX` |
-/// | `DATAGRAM` | the largest UDP payload, 1,200 to 1,472 |
+/// | `DATAGRAM` | the largest UDP payload that the node may send, 1,200 at least; QUIC here sends no longer ones |
 /// | `PACKETS` | datagrams that may wait to be read |
 /// | `OUTBOX` | envelopes and control frames of an operation: an INVOKE's names, a RESUME's token |
 /// | `SCRATCH` | a HELLO, ours and the node's, or any control frame |
@@ -49,7 +49,7 @@ pub struct Resources<
     const STREAMS: usize,
     const RX: usize = 1024,
     const TX: usize = 1024,
-    const DATAGRAM: usize = 1472,
+    const DATAGRAM: usize = 1200,
     const PACKETS: usize = 2,
     const OUTBOX: usize = 192,
     const SCRATCH: usize = 640,
