@@ -96,7 +96,7 @@ pub fn frames(data: &[u8]) {
     let mut reader = Reader::new(data);
     while !reader.is_empty() {
         let before = reader.len();
-        let Ok(frame) = Frame::read(&mut reader, &mut 0) else {
+        let Some(frame) = Frame::read(&mut reader, &mut 0) else {
             return;
         };
         assert!(reader.len() < before);

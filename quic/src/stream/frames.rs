@@ -110,9 +110,9 @@ mod tests {
     fn a_frame_without_room_leaves_nothing_behind() {
         let mut memory = [0; 4];
         let mut out = Writer::new(&mut memory);
-        assert!(!write(&mut out, kind::kind::MAX_STREAM_DATA, &[4, 70_000]));
+        assert!(!write(&mut out, kind::MAX_STREAM_DATA, &[4, 70_000]));
         assert_eq!(out.len(), 0);
-        assert!(write(&mut out, kind::kind::MAX_STREAM_DATA, &[4, 70]));
+        assert!(write(&mut out, kind::MAX_STREAM_DATA, &[4, 70]));
         assert_eq!(out.written(), [0x11, 4, 0x40, 70]);
     }
 }

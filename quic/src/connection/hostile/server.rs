@@ -267,7 +267,7 @@ impl Server {
     /// A packet as it should be, still to be spoiled.
     pub(crate) fn draft(&mut self, space: Space, payload: &[u8]) -> Wire {
         let mut reader = Reader::new(payload);
-        while let Ok(frame) = Frame::read(&mut reader, &mut 0) {
+        while let Some(frame) = Frame::read(&mut reader, &mut 0) {
             if let Frame::NewConnectionId(new) = frame {
                 self.given.push(new.id.to_vec());
             }

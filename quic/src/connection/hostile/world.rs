@@ -89,6 +89,7 @@ impl<'m> World<'m> {
     }
 
     /// Begins anew with another server, and comes to `stage`.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn dial_again(&mut self, stage: Stage) {
         let config = support::config();
         self.client.connect(&config, &[7; 32], self.now).unwrap();

@@ -1,6 +1,5 @@
 //! What a connection does while it lives: paths, windows, and what was lost.
 
-use std::vec;
 use std::vec::Vec;
 
 use super::*;
