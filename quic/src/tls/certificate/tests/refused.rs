@@ -2,6 +2,7 @@
 
 use super::authority::{NOW, judge};
 use super::*;
+use crate::error::{Code, Error};
 
 type Reason = (u8, &'static str);
 
