@@ -65,6 +65,7 @@ thumb: ## aire-proto and aire-quic for Cortex-M4F and Cortex-M0
 
 firmware: ## the agent on two emulated boards, against our node and one over quic-go (needs Go)
 	$(ENSURE) $(NATIVE) go thumb-firmware qemu-arm arm-binutils python
+	scripts/quic-size.sh
 	scripts/firmware.sh
 
 lint: ## formatting, clippy and documentation, warnings denied

@@ -103,7 +103,7 @@ impl fmt::Display for Code {
 pub struct Error {
     /// What the peer is told.
     pub code: Code,
-    /// Which rule.
+    /// Which rule; empty without the feature `reasons`.
     pub reason: &'static str,
 }
 
@@ -120,14 +120,27 @@ pub(crate) type Fault = &'static Error;
 /// The [`Fault`] of breaking the rule `reason`, which the peer is told by `code`. Both are constants.
 macro_rules! fault {
     ($code:expr, $reason:expr $(,)?) => {
-        const { &$crate::error::Error::new($code, $reason) }
+        const { &$crate::error::Error::new($code, $crate::error::said($reason)) }
     };
 }
 pub(crate) use fault;
 
+/// What is left of a reason: nothing without the feature `reasons`, so that no text takes flash.
+pub(crate) const fn said(reason: &'static str) -> &'static str {
+    if cfg!(any(test, feature = "reasons")) {
+        reason
+    } else {
+        ""
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.reason)
+        fmt::Display::fmt(&self.code, f)?;
+        if self.reason.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.reason)
     }
 }
 
