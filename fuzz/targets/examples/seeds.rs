@@ -75,8 +75,11 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a seed: its target's name, its own, and the pieces that it is made of.
+type Write<'a> = dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()> + 'a;
+
 /// Seeds for `aire-quic`'s targets: a little of everything that they have a way for.
-fn quic(write: &dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()>) -> io::Result<()> {
+fn quic(write: &Write<'_>) -> io::Result<()> {
     // Each type of frame, with fields that suit most of them.
     for kind in 0..=0x1e_u8 {
         let frame = [kind, 1, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];

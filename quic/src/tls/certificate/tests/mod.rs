@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::{ServerKey, check};
 use crate::coding::Reader;
 use crate::config::Trust;
-use crate::error::{Code, Error, Fault};
+use crate::error::Fault;
 
 const ED25519: u16 = 0x0807;
 #[cfg(feature = "p256")]
