@@ -1,0 +1,7 @@
+//! What the subcommands share.
+
+pub mod discovery;
+pub mod identity;
+pub mod output;
+pub mod trust;
+pub mod units;
