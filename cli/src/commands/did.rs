@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use crate::common::identity::IdentityArgs;
 use crate::{Error, Output};
@@ -10,19 +11,16 @@ use crate::{Error, Output};
 /// Arguments of `aire did`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to do; `show` when missing.
+    /// What to do.
     #[command(subcommand)]
-    pub what: Option<What>,
-    /// Whose.
-    #[command(flatten)]
-    pub identity: IdentityArgs,
+    pub what: What,
 }
 
 /// What to do with it.
 #[derive(Debug, Subcommand)]
 pub enum What {
     /// Print the DID and the public key.
-    Show,
+    Show(ShowArgs),
     /// Print the DID document (did.json) that makes a key findable by a domain.
     Document(DocumentArgs),
     /// Write the documents as files for a static web server.
@@ -35,9 +33,20 @@ pub enum What {
     },
 }
 
+/// Whose DID to show.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Whose.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
+}
+
 /// What a DID document says.
 #[derive(Debug, clap::Args)]
 pub struct DocumentArgs {
+    /// Whose key is in it.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
     /// The DID: did:web:example.org, or with a path.
     #[arg(long, value_name = "DID")]
     pub did: String,
@@ -56,6 +65,32 @@ pub struct DocumentArgs {
 ///
 /// # Errors
 /// [`Error::Library`], [`Error::File`], [`Error::Usage`].
-pub fn run(_args: &Args, _out: &mut Output) -> Result<(), Error> {
-    Err(Error::Failed("`aire did` is not built yet".into()))
+pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
+    match &args.what {
+        What::Show(args) => show(args, out),
+        What::Document(_) | What::Publish { .. } => {
+            Err(Error::Failed("`aire did document` is not built yet".into()))
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    did: &'a str,
+    verification_method: String,
+    public_key_multibase: &'a str,
+}
+
+fn show(args: &ShowArgs, out: &mut Output) -> Result<(), Error> {
+    let identity = args.identity.load()?;
+    let did = identity.did();
+    // What did:key calls the key, and the key itself in multibase, are the same text.
+    let key = did.strip_prefix("did:key:").unwrap_or(did);
+    let shown = Shown {
+        did,
+        verification_method: format!("{did}#{key}"),
+        public_key_multibase: key,
+    };
+    out.present(&shown, |out| out.line(did))
 }
