@@ -276,11 +276,7 @@ fn parse_path(text: &str) -> Result<AgentAndOperation<'_>, UriError> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects
-)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects)]
 mod tests {
     use std::collections::HashSet;
 
