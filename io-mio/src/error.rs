@@ -37,6 +37,8 @@ pub enum Error {
         /// Why not.
         source: aire_proto::capability::CapabilityError,
     },
+    /// A DID and a fragment do not make a verification method.
+    Did(String),
     /// The address could not be bound.
     Bind {
         /// Which.
@@ -51,6 +53,9 @@ pub enum Error {
         /// Why.
         source: Option<io::Error>,
     },
+    /// A name, a DID or a key cannot be resolved.
+    #[cfg(feature = "discovery")]
+    Unresolved(crate::ResolveError),
     /// A text is no `aire://` URI.
     Uri {
         /// The text.
@@ -68,6 +73,22 @@ pub enum Error {
     AgentTaken(String),
     /// The connection is over, or never came to be.
     Closed(crate::Closed),
+    /// Somebody else answered than was expected.
+    OtherPeer {
+        /// The DID that was expected.
+        expected: String,
+        /// The DID of who answered.
+        found: String,
+    },
+    /// A handle or a DID was to be connected to, without a resolver.
+    NoResolver(String),
+    /// A target was reached at none of its endpoints.
+    Unreachable {
+        /// The target.
+        target: String,
+        /// The endpoints that were tried, and why each was not reached.
+        tried: Vec<(String, Error)>,
+    },
     /// No peer of this DID is connected.
     NotConnected(String),
     /// The protocol does not allow the call now.
@@ -103,9 +124,14 @@ impl fmt::Display for Error {
                 certificate.display()
             ),
             Self::Capability { name, source } => write!(f, "capability {name:?}: {source}"),
+            Self::Did(method) => write!(
+                f,
+                "{method:?} is no verification method: give a DID as in did:web:example.com, and a \
+                 fragment as in key-1, of at most 256 and 320 bytes together"
+            ),
             Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
-                "cannot listen on {address}: another program uses that UDP port; stop it, or \
+                "cannot listen on {address}: another program uses that port; stop it, or \
                  choose another port"
             ),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
@@ -116,12 +142,30 @@ impl fmt::Display for Error {
                 write!(f, "cannot find the address of {host}: {source}")
             }
             Self::Resolve { host, source: None } => write!(f, "{host} has no address"),
+            #[cfg(feature = "discovery")]
+            Self::Unresolved(error) => error.fmt(f),
             Self::Uri { uri, reason } => write!(f, "{uri:?} is no aire:// URI: {reason}"),
             Self::Tls(reason) => write!(f, "TLS: {reason}"),
             Self::Quic(error) => write!(f, "QUIC: {error}"),
             Self::Io(error) => error.fmt(f),
             Self::AgentTaken(id) => write!(f, "an agent {id:?} is registered already"),
             Self::Closed(closed) => closed.fmt(f),
+            Self::OtherPeer { expected, found } => write!(
+                f,
+                "{found} answered where {expected} was expected: the address is wrong, or somebody \
+                 is impersonating it"
+            ),
+            Self::NoResolver(target) => write!(
+                f,
+                "{target:?} is no aire:// URI, and to look it up takes a resolver: give the builder \
+                 one"
+            ),
+            Self::Unreachable { target, tried } => {
+                write!(f, "{target} cannot be reached")?;
+                tried
+                    .iter()
+                    .try_for_each(|(uri, error)| write!(f, "; at {uri}: {error}"))
+            }
             Self::NotConnected(peer) => write!(f, "{peer} is not connected to this node"),
             Self::Call(error) => error.fmt(f),
             Self::StreamLimit => {
@@ -147,6 +191,8 @@ impl std::error::Error for Error {
             Self::Call(error) => Some(error),
             Self::Capability { source, .. } => Some(source),
             Self::Ticket(error) => Some(error),
+            #[cfg(feature = "discovery")]
+            Self::Unresolved(error) => Some(error),
             _ => None,
         }
     }

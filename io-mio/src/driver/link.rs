@@ -47,7 +47,7 @@ pub(super) struct Link {
     /// The control stream's bytes that wait for a key to be fetched.
     control_unread: Vec<u8>,
     /// Where quiche sees the peer.
-    peer_address: SocketAddr,
+    pub(super) peer_address: SocketAddr,
     /// Where the peer's packets come from: behind a NAT that forgot it, another port.
     heard_from: SocketAddr,
     /// The ids that packets for it are addressed to.
