@@ -15,6 +15,7 @@ use crate::Error;
 use crate::driver::{Closed, ConnectionKey, SharedLedger};
 use crate::metrics::Counters;
 use crate::operation::{Membership, Operation, Place};
+use crate::status::ConnectionInfo;
 
 /// What an operation's thread asks of the loop.
 pub(crate) enum Command {
@@ -81,6 +82,8 @@ pub(crate) struct Opening {
 pub(crate) enum Message {
     Operation(Place, Command),
     Open(Opening),
+    /// Lists the connections.
+    List(SyncSender<Vec<ConnectionInfo>>),
     Stop,
     /// Drops all connections without a word.
     Abandon,
@@ -164,6 +167,15 @@ impl Mailbox {
             Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut),
             Err(RecvTimeoutError::Disconnected) => Err(gone()),
         }
+    }
+
+    /// The connections now; none from a loop that has ended, or does not answer in time.
+    pub(crate) fn list(&self, patience: Duration) -> Vec<ConnectionInfo> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        if !self.send(Message::List(reply)) {
+            return Vec::new();
+        }
+        answer.recv_timeout(patience).unwrap_or_default()
     }
 
     pub(crate) fn stop(&self) {
