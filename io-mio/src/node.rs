@@ -313,6 +313,12 @@ impl Node {
         self.runtime.mailbox.stop();
     }
 
+    /// Whether it serves no longer: it has drained, or its socket failed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.runtime.is_over()
+    }
+
     /// Says GOODBYE on every connection, lets live operations finish for as long as
     /// [`Config::drain_timeout`](aire_proto::Config::drain_timeout) allows, and ends.
     /// Operations that go on without a connection end then, and who comes back for one is told so.

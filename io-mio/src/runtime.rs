@@ -209,6 +209,11 @@ impl Runtime {
         })
     }
 
+    /// Whether the loop has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until the loop has ended, unless it is the loop itself that asks.
     pub(crate) fn join(&mut self) {
         if let Some(thread) = self.thread.take()

@@ -8,7 +8,7 @@ mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -72,13 +72,11 @@ pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
     };
     let publisher = plan.publish(&loaded)?;
     tell_ready(&plan, &loaded, &nodes.list, [&http, &publisher], out)?;
-    if let Ok(Notice::Signal(signal)) = notices.recv() {
-        info!(signal, "stopping; another signal ends it at once");
-    }
+    let failed = wait_for_signal(&notices, &nodes).is_err();
     nodes.drain();
     thread::spawn(move || {
         // Whoever watches the node sees how it drains.
-        while !nodes.is_drained() {
+        while !nodes.are_over() {
             thread::sleep(LOOK);
         }
         drop(http);
@@ -94,10 +92,28 @@ pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
         warn!("programs of agents do not end; they are killed");
     }
     running.close();
+    if failed {
+        let words = "the node's socket failed; its log says how";
+        return Err(Error::Failed(words.into()));
+    }
     if out.is_json() {
         out.record(&serde_json::json!({ "event": "stopped" }))?;
     }
     Ok(())
+}
+
+/// Waits until somebody wants it to stop; an error when it cannot go on.
+fn wait_for_signal(notices: &Receiver<Notice>, nodes: &Nodes) -> Result<(), ()> {
+    loop {
+        match notices.recv_timeout(LOOK_AFTER) {
+            Ok(Notice::Signal(signal)) => {
+                info!(signal, "stopping; another signal ends it at once");
+                return Ok(());
+            }
+            _ if nodes.is_one_over() => return Err(()),
+            _ => {}
+        }
+    }
 }
 
 /// What a node that serves waits for.
@@ -195,6 +211,9 @@ fn tell_ready(
     ))?;
     out.flush()
 }
+
+/// How often it is seen to that a node still serves.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a node that drains is looked at.
 const LOOK: Duration = Duration::from_millis(50);

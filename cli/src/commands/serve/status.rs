@@ -35,9 +35,14 @@ impl Nodes {
         self.list.iter().for_each(Node::drain);
     }
 
-    /// Whether everybody has gone.
-    pub(super) fn is_drained(&self) -> bool {
-        self.metrics().connections_open == 0
+    /// Whether all have ended: everybody has gone.
+    pub(super) fn are_over(&self) -> bool {
+        self.list.iter().all(Node::is_over)
+    }
+
+    /// Whether one has ended: when nobody asked it to, its socket has failed.
+    pub(super) fn is_one_over(&self) -> bool {
+        self.list.iter().any(Node::is_over)
     }
 
     fn metrics(&self) -> Metrics {
