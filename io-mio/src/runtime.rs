@@ -335,6 +335,7 @@ impl Loop {
                     self.waiting.push_back(opening);
                 }
             }
+            Message::Ask(connection, question) => question(driver, self.current(connection)),
             Message::List(reply) => {
                 let keys = driver.keys().collect();
                 let list = status::list(keys, |key, most| {
