@@ -24,7 +24,7 @@ pub use error::Error;
 pub use identity::Identity;
 pub use metrics::Metrics;
 pub use node::{Node, NodeBuilder};
-pub use operation::{Branch, BranchEnd, Failure, OnFailure, Operation, Received};
+pub use operation::{Bell, Branch, BranchEnd, Failure, OnFailure, Operation, Received};
 pub use resumption::{Reconnect, Resumable};
 pub use settings::Settings;
 pub use tls::{ALPN, Certificate, Pin, Trust};

@@ -119,8 +119,14 @@ impl NodeBuilder {
     /// [`MemoryStore`](crate::store::MemoryStore) for 1,024 by default. A node with a store also
     /// resumes operations of other nodes with the same one (`RES-11`), whatever its own agents.
     #[must_use]
-    pub fn resume_store(mut self, store: impl ResumeStore + 'static) -> Self {
-        self.resume_store = Some(Arc::new(store));
+    pub fn resume_store(self, store: impl ResumeStore + 'static) -> Self {
+        self.shared_resume_store(Arc::new(store))
+    }
+
+    /// As [`resume_store`](Self::resume_store), with one that other nodes of this process use too.
+    #[must_use]
+    pub fn shared_resume_store(mut self, store: Arc<dyn ResumeStore>) -> Self {
+        self.resume_store = Some(store);
         self
     }
 

@@ -16,6 +16,7 @@ pub use delegation::{Branch, BranchEnd, OnFailure};
 pub(crate) use delivery::Route;
 pub use failure::{Failure, Received};
 pub(crate) use family::Membership;
+pub use shared::Bell;
 pub(crate) use shared::{Place, Shared};
 
 use std::fmt;
@@ -192,6 +193,15 @@ impl Operation {
                 None => return Err(Failure::TimedOut),
             };
         }
+    }
+
+    /// From now on `bell` rings whenever something happens to it: a frame came, the peer has sent
+    /// all, it must stop, or what was sent is on its way. For a thread that waits for other things
+    /// too: ring the bell for those as well, and when it rings, take what there is with
+    /// [`recv_frame_within`](Self::recv_frame_within) and no time. It rings at once, for what came
+    /// before.
+    pub fn rings(&self, bell: &Arc<Bell>) {
+        self.shared.tell_also(bell);
     }
 
     /// Sends one STREAM frame of at most 1,048,576 bytes. Waits while as much is on its way as

@@ -17,21 +17,24 @@ use super::failure::{Failure, Received};
 use super::family::{Family, Membership};
 use crate::driver::{ConnectionKey, SharedLedger};
 
-/// Wakes whoever waits for several operations at a time.
+/// Wakes a thread that waits for several things at a time: operations, and whatever else rings it.
+/// See [`Operation::rings`](super::Operation::rings).
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub struct Bell {
     rung: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Bell {
-    fn ring(&self) {
+    /// Wakes who waits, or the next one who does.
+    pub fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
-    /// Waits until it has rung since the last call, or until `until`: then `false`.
-    pub(crate) fn wait(&self, until: Option<Instant>) -> bool {
+    /// Waits until it has rung since the last call, or until `until`: then `false`. Any number of
+    /// rings in between count as one.
+    pub fn wait(&self, until: Option<Instant>) -> bool {
         let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         while !std::mem::take(&mut *rung) {
             rung = match until.map(|at| at.saturating_duration_since(Instant::now())) {

@@ -1,0 +1,7 @@
+//! The `aire` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aire_cli::main()
+}
