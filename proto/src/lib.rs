@@ -6,6 +6,7 @@ extern crate alloc;
 
 #[cfg(feature = "postcard")]
 pub mod accounting;
+pub mod address;
 pub mod budget;
 pub mod capability;
 pub mod code;

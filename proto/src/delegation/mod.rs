@@ -5,5 +5,6 @@ mod meter;
 mod path;
 mod shares;
 
-pub use path::{MAX_AGENT_LEN, MAX_DID_LEN, MAX_HOPS, PATH_FRAME, Path, PathError, PathRef};
+pub use crate::identity::MAX_DID_LEN;
+pub use path::{MAX_AGENT_LEN, MAX_HOPS, PATH_FRAME, Path, PathError, PathRef};
 pub use shares::{Share, ShareError, Shares};

@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use crate::identity::MAX_DID_LEN;
 use crate::wire::{FrameType, Malformed, Payload, Reader, Writer};
 
 /// The frame's type.
@@ -11,9 +12,6 @@ pub const PATH_FRAME: u8 = 0x81;
 
 /// The most hops of a path.
 pub const MAX_HOPS: usize = 16;
-
-/// The most bytes of a hop's DID.
-pub const MAX_DID_LEN: usize = 256;
 
 /// The most bytes of a hop's agent.
 pub const MAX_AGENT_LEN: usize = 128;

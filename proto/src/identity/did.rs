@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+/// The longest DID that is kept, passed on or looked up, in bytes. The syntax itself sets no limit.
+pub const MAX_DID_LEN: usize = 256;
+
 /// A string in DID syntax: `did:method:identifier`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -5,7 +5,7 @@ use core::fmt;
 
 use ed25519_compact::{KeyPair, Seed, Signature};
 
-use super::{DidKey, PublicKey, SignatureVerifier, SignedMessage, Signer};
+use super::{DidKey, MAX_DID_LEN, PublicKey, SignatureVerifier, SignedMessage, Signer};
 use crate::wire::SIGNATURE_LEN;
 
 /// A node's Ed25519 key, and its DID.
@@ -15,8 +15,6 @@ pub struct Ed25519Signer {
     method: heapless::String<MAX_METHOD_LEN>,
 }
 
-/// The longest DID that a signer can sign for, in bytes.
-const MAX_DID_LEN: usize = 256;
 /// The longest verification method id, in bytes.
 const MAX_METHOD_LEN: usize = 320;
 

@@ -8,7 +8,7 @@ mod seam;
 #[cfg(feature = "ed25519")]
 mod ed25519;
 
-pub use did::{Did, DidError};
+pub use did::{Did, DidError, MAX_DID_LEN};
 pub use key::{DID_KEY_LEN, DidKey, METHOD_LEN, PublicKey};
 #[cfg(feature = "alloc")]
 pub use replay::GrowingReplayGuard;
