@@ -37,6 +37,8 @@ pub enum Error {
         /// Why not.
         source: aire_proto::capability::CapabilityError,
     },
+    /// A DID and a fragment do not make a verification method.
+    Did(String),
     /// The address could not be bound.
     Bind {
         /// Which.
@@ -51,6 +53,9 @@ pub enum Error {
         /// Why.
         source: Option<io::Error>,
     },
+    /// A name, a DID or a key cannot be resolved.
+    #[cfg(feature = "discovery")]
+    Unresolved(crate::ResolveError),
     /// A text is no `aire://` URI.
     Uri {
         /// The text.
@@ -103,9 +108,14 @@ impl fmt::Display for Error {
                 certificate.display()
             ),
             Self::Capability { name, source } => write!(f, "capability {name:?}: {source}"),
+            Self::Did(method) => write!(
+                f,
+                "{method:?} is no verification method: give a DID as in did:web:example.com, and a \
+                 fragment as in key-1, of at most 256 and 320 bytes together"
+            ),
             Self::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
-                "cannot listen on {address}: another program uses that UDP port; stop it, or \
+                "cannot listen on {address}: another program uses that port; stop it, or \
                  choose another port"
             ),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
@@ -116,6 +126,8 @@ impl fmt::Display for Error {
                 write!(f, "cannot find the address of {host}: {source}")
             }
             Self::Resolve { host, source: None } => write!(f, "{host} has no address"),
+            #[cfg(feature = "discovery")]
+            Self::Unresolved(error) => error.fmt(f),
             Self::Uri { uri, reason } => write!(f, "{uri:?} is no aire:// URI: {reason}"),
             Self::Tls(reason) => write!(f, "TLS: {reason}"),
             Self::Quic(error) => write!(f, "QUIC: {error}"),
@@ -147,6 +159,8 @@ impl std::error::Error for Error {
             Self::Call(error) => Some(error),
             Self::Capability { source, .. } => Some(source),
             Self::Ticket(error) => Some(error),
+            #[cfg(feature = "discovery")]
+            Self::Unresolved(error) => Some(error),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aire_proto::capability::{CHANNEL_BINDING, DELEGATION, check_local};
-use aire_proto::identity::{Ed25519Signer, Signer};
+use aire_proto::identity::{Ed25519Signer, PublicKey, Signer};
 use aire_proto::wire::Capability;
 use boring::pkey::{Id, PKey};
 
@@ -69,6 +69,20 @@ impl Identity {
         Ok(Self::from_seed(seed))
     }
 
+    /// The same key, speaking for another DID, whose document holds it under `fragment`: for
+    /// `did:web:example.com` and `key-1`, the verification method `did:web:example.com#key-1`.
+    ///
+    /// # Errors
+    /// [`Error::Did`] when `did` is no DID, `fragment` is empty, or both are too long.
+    pub fn with_did(self, did: &str, fragment: &str) -> Result<Self, Error> {
+        let named = format!("{did}#{fragment}");
+        let signer = Ed25519Signer::clone(&self.signer).with_method(&named);
+        Ok(Self {
+            signer: Arc::new(signer.ok_or(Error::Did(named))?),
+            ..self
+        })
+    }
+
     /// The same identity, advertising `capabilities` in place of what it did.
     ///
     /// # Errors
@@ -127,6 +141,18 @@ impl Identity {
     #[must_use]
     pub fn did(&self) -> &str {
         self.signer.did()
+    }
+
+    /// The id of its verification method: the DID, `#`, and a fragment.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.signer.method()
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.signer.public_key()
     }
 
     /// What it can do.

@@ -5,11 +5,17 @@ mod agent;
 mod client;
 pub mod driver;
 mod error;
+#[cfg(feature = "discovery")]
+pub mod http;
 mod identity;
 mod mailbox;
 mod metrics;
 mod node;
 mod operation;
+#[cfg(feature = "discovery")]
+pub mod publish;
+#[cfg(feature = "discovery")]
+pub mod resolver;
 mod resumption;
 mod runtime;
 mod settings;
@@ -25,6 +31,8 @@ pub use identity::Identity;
 pub use metrics::Metrics;
 pub use node::{Node, NodeBuilder};
 pub use operation::{Bell, Branch, BranchEnd, Failure, OnFailure, Operation, Received};
+#[cfg(feature = "discovery")]
+pub use resolver::{Pins, ResolveError, Resolver, ResolverSettings};
 pub use resumption::{Reconnect, Resumable};
 pub use settings::Settings;
 pub use tls::{ALPN, Certificate, Pin, Trust};

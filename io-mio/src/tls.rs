@@ -240,6 +240,20 @@ fn context() -> Result<SslContextBuilder, Error> {
 /// TLS for a server with `certificate`.
 pub(crate) fn server(certificate: &Certificate) -> Result<SslContextBuilder, Error> {
     let mut context = context()?;
+    present(&mut context, certificate)?;
+    Ok(context)
+}
+
+/// TLS for an HTTP server with `certificate`: browsers and libraries have not all got to 1.3.
+#[cfg(feature = "discovery")]
+pub(crate) fn https(certificate: &Certificate) -> Result<boring::ssl::SslContext, Error> {
+    let mut context = SslContextBuilder::new(SslMethod::tls())?;
+    context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    present(&mut context, certificate)?;
+    Ok(context.build())
+}
+
+fn present(context: &mut SslContextBuilder, certificate: &Certificate) -> Result<(), Error> {
     let mut chain = certificate.chain.iter();
     if let Some(leaf) = chain.next() {
         context.set_certificate(leaf)?;
@@ -248,7 +262,7 @@ pub(crate) fn server(certificate: &Certificate) -> Result<SslContextBuilder, Err
         context.add_extra_chain_cert(intermediate.clone())?;
     }
     context.set_private_key(&certificate.key)?;
-    Ok(context)
+    Ok(())
 }
 
 /// TLS for a client that trusts `trust`.

@@ -9,6 +9,7 @@ use super::{DidKey, MAX_DID_LEN, PublicKey, SignatureVerifier, SignedMessage, Si
 use crate::wire::SIGNATURE_LEN;
 
 /// A node's Ed25519 key, and its DID.
+#[derive(Clone)]
 pub struct Ed25519Signer {
     pair: KeyPair,
     did: heapless::String<MAX_DID_LEN>,
