@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aire_mio::{CancelReason, Closed, ErrorCode, Failure};
+use aire_mio::{CancelReason, Closed, ErrorCode, Failure, ResolveError};
 use aire_proto::connection::CloseReason;
 
 /// The exit codes, for `aire --help` and the manual page.
@@ -133,9 +133,17 @@ fn exit_of_library(error: &aire_mio::Error) -> Exit {
         | E::CertificateMismatch { .. }
         | E::Capability { .. }
         | E::Uri { .. }
+        | E::Did(_)
+        | E::NoResolver(_)
         | E::AgentTaken(_)
         | E::Ticket(_) => Exit::Usage,
-        E::Resolve { .. } | E::TimedOut | E::NotConnected(_) => Exit::Unreachable,
+        E::OtherPeer { .. } => Exit::Refused,
+        E::Unresolved(ResolveError::Target { .. }) => Exit::Usage,
+        E::Unresolved(_)
+        | E::Resolve { .. }
+        | E::TimedOut
+        | E::NotConnected(_)
+        | E::Unreachable { .. } => Exit::Unreachable,
         E::Closed(closed) => exit_of_closed(closed),
         _ => Exit::Failed,
     }

@@ -307,6 +307,12 @@ impl Node {
         &self.did
     }
 
+    /// Begins to stop: says GOODBYE on every connection, takes no further ones, and lets live
+    /// operations finish. Does not wait; [`stop`](Self::stop) does.
+    pub fn drain(&self) {
+        self.runtime.mailbox.stop();
+    }
+
     /// Says GOODBYE on every connection, lets live operations finish for as long as
     /// [`Config::drain_timeout`](aire_proto::Config::drain_timeout) allows, and ends.
     /// Operations that go on without a connection end then, and who comes back for one is told so.

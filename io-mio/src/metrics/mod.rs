@@ -42,6 +42,14 @@ macro_rules! counted {
             }
         }
 
+        impl std::ops::Add for $plain {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self { $($field: self.$field.saturating_add(other.$field),)* }
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(crate) struct $atomic {
             $(pub(crate) $field: AtomicU64,)*
@@ -298,6 +306,35 @@ pub struct Metrics {
     pub delegated: u64,
     /// Operations refused because they came in a circle, or from too far.
     pub circles_refused: u64,
+}
+
+/// What several nodes of one process do together.
+impl std::iter::Sum for Metrics {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |one, other| Self {
+            connections_accepted: one.connections_accepted + other.connections_accepted,
+            connections_dialled: one.connections_dialled + other.connections_dialled,
+            connections_open: one.connections_open + other.connections_open,
+            handshakes_failed: one.handshakes_failed + other.handshakes_failed,
+            rate_limited: one.rate_limited + other.rate_limited,
+            served: one.served + other.served,
+            operations_live: one.operations_live + other.operations_live,
+            operations_ended: one.operations_ended + other.operations_ended,
+            traffic: one.traffic + other.traffic,
+            frames_received: one.frames_received + other.frames_received,
+            frames_sent: one.frames_sent + other.frames_sent,
+            budget_stalls: one.budget_stalls + other.budget_stalls,
+            budget_stalled: one.budget_stalled + other.budget_stalled,
+            transport_stalls: one.transport_stalls + other.transport_stalls,
+            transport_stalled: one.transport_stalled + other.transport_stalled,
+            detached: one.detached + other.detached,
+            resumed: one.resumed + other.resumed,
+            resumes_refused: one.resumes_refused + other.resumes_refused,
+            store_failures: one.store_failures + other.store_failures,
+            delegated: one.delegated + other.delegated,
+            circles_refused: one.circles_refused + other.circles_refused,
+        })
+    }
 }
 
 /// The counters themselves.
