@@ -81,6 +81,8 @@ fn ten_who_want_a_document_share_one_fetch() {
     let world = World::new("flights");
     let settings = ResolverSettings {
         max_waiting: 10,
+        // Or a failure that is remembered would answer in place of a full queue.
+        failure_cache_age: Duration::ZERO,
         ..world.settings()
     };
     let resolver = Resolver::new(settings).expect("a resolver");
