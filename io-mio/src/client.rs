@@ -1,9 +1,14 @@
 //! A client: one connection to one node.
 
+#[cfg(feature = "discovery")]
+mod discovery;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "discovery")]
+use aire_proto::capability::DID_WEB;
 use aire_proto::capability::RESUMABLE;
 use aire_proto::resume::{Progress, Ticket, TicketError};
 
@@ -20,7 +25,7 @@ use crate::tls::Trust;
 use crate::{Closed, Error};
 
 /// A client that is being set up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientBuilder {
     identity: Identity,
     trust: Trust,
@@ -28,6 +33,9 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     invoke_timeout: Duration,
     reconnect: Option<Reconnect>,
+    expected: Option<String>,
+    #[cfg(feature = "discovery")]
+    resolver: Option<crate::Resolver>,
 }
 
 impl ClientBuilder {
@@ -69,21 +77,59 @@ impl ClientBuilder {
         self
     }
 
+    /// Whoever answers must be this DID, now and whenever the connection is dialled again.
+    #[must_use]
+    pub fn expect_peer(mut self, did: impl Into<String>) -> Self {
+        self.expected = Some(did.into());
+        self
+    }
+
     /// Connects, and waits until both HELLOs are judged.
     ///
+    /// `target` is an `aire://` URI; with a [resolver](Self::resolver), a handle or a DID too. Then
+    /// its endpoints are tried in order (`DISC-2`), each for as long as
+    /// [`connect_timeout`](Self::connect_timeout) says, and the DID that it resolves to must answer.
+    ///
     /// # Errors
-    /// [`Error::Closed`] with the reason, [`Error::TimedOut`], and those of the set-up.
-    pub fn connect(self, uri: &str) -> Result<Client, Error> {
-        let address: Address = uri.parse()?;
+    /// [`Error::Closed`] with the reason, [`Error::TimedOut`], and those of the set-up;
+    /// [`Error::OtherPeer`] when somebody else answers; [`Error::Unresolved`] when the target, or
+    /// the key of who answers, cannot be found; [`Error::Unreachable`] with what was wrong with each
+    /// of several endpoints; [`Error::NoResolver`].
+    pub fn connect(self, target: &str) -> Result<Client, Error> {
+        #[cfg(feature = "discovery")]
+        if self.resolver.is_some() && discovery::is_to_be_resolved(target) {
+            return self.discover(target);
+        }
+        match target.parse() {
+            Ok(address) => self.connect_to(address),
+            Err(_) if is_name(target) => Err(Error::NoResolver(target.into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn connect_to(self, address: Address) -> Result<Client, Error> {
         let peer = address.resolve()?;
         let local = match peer {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let identity = self.identity.also(RESUMABLE);
+        let mut identity = self.identity.also(RESUMABLE);
+        #[cfg(feature = "discovery")]
+        if self.resolver.is_some() {
+            identity = identity.also(DID_WEB);
+        }
         let mut driver = Driver::client(local, &self.trust, identity, self.settings)?;
+        let service = Service {
+            #[cfg(feature = "discovery")]
+            resolver: self.resolver.clone(),
+            ..Service::default()
+        };
+        #[cfg(feature = "discovery")]
+        if let Some(resolver) = self.resolver {
+            driver.resolve_with(resolver);
+        }
         let connection = driver.connect_to(&address, peer)?;
-        let dialled = Arc::new(Dialled::default());
+        let dialled = Arc::new(Dialled::expecting(self.expected));
         let redial = Redial::new(
             self.reconnect,
             address.clone(),
@@ -91,7 +137,7 @@ impl ClientBuilder {
             connection,
             dialled.clone(),
         );
-        let runtime = Runtime::start(driver, Service::default(), Some(redial))?;
+        let runtime = Runtime::start(driver, service, Some(redial))?;
         let client = Client {
             runtime,
             connection,
@@ -105,10 +151,18 @@ impl ClientBuilder {
             .wait(deadline, |state| !matches!(state, DialState::Trying));
         match state {
             DialState::Connected { .. } => Ok(client),
-            DialState::Closed(closed) => Err(Error::Closed(closed)),
+            DialState::Closed(closed) => {
+                let reason = client.dialled.explanation();
+                Err(reason.unwrap_or(Error::Closed(closed)))
+            }
             DialState::Trying => Err(Error::TimedOut),
         }
     }
+}
+
+/// Whether a text names somebody, and not a place.
+fn is_name(target: &str) -> bool {
+    target.starts_with("did:") || target.contains('@')
 }
 
 /// A connection to a node, until it is closed or dropped. Any thread may invoke operations on it.
@@ -143,6 +197,9 @@ impl Client {
             connect_timeout: Duration::from_secs(10),
             invoke_timeout: Duration::from_secs(30),
             reconnect: Some(Reconnect::default()),
+            expected: None,
+            #[cfg(feature = "discovery")]
+            resolver: None,
         }
     }
 

@@ -73,6 +73,22 @@ pub enum Error {
     AgentTaken(String),
     /// The connection is over, or never came to be.
     Closed(crate::Closed),
+    /// Somebody else answered than was expected.
+    OtherPeer {
+        /// The DID that was expected.
+        expected: String,
+        /// The DID of who answered.
+        found: String,
+    },
+    /// A handle or a DID was to be connected to, without a resolver.
+    NoResolver(String),
+    /// A target was reached at none of its endpoints.
+    Unreachable {
+        /// The target.
+        target: String,
+        /// The endpoints that were tried, and why each was not reached.
+        tried: Vec<(String, Error)>,
+    },
     /// No peer of this DID is connected.
     NotConnected(String),
     /// The protocol does not allow the call now.
@@ -134,6 +150,22 @@ impl fmt::Display for Error {
             Self::Io(error) => error.fmt(f),
             Self::AgentTaken(id) => write!(f, "an agent {id:?} is registered already"),
             Self::Closed(closed) => closed.fmt(f),
+            Self::OtherPeer { expected, found } => write!(
+                f,
+                "{found} answered where {expected} was expected: the address is wrong, or somebody \
+                 is impersonating it"
+            ),
+            Self::NoResolver(target) => write!(
+                f,
+                "{target:?} is no aire:// URI, and to look it up takes a resolver: give the builder \
+                 one"
+            ),
+            Self::Unreachable { target, tried } => {
+                write!(f, "{target} cannot be reached")?;
+                tried
+                    .iter()
+                    .try_for_each(|(uri, error)| write!(f, "; at {uri}: {error}"))
+            }
             Self::NotConnected(peer) => write!(f, "{peer} is not connected to this node"),
             Self::Call(error) => error.fmt(f),
             Self::StreamLimit => {

@@ -81,6 +81,12 @@ pub(crate) struct Opening {
 pub(crate) enum Message {
     Operation(Place, Command),
     Open(Opening),
+    /// The key that a connection's HELLO waits for, or why there is none.
+    #[cfg(feature = "discovery")]
+    KeyFetched(
+        ConnectionKey,
+        Result<aire_proto::identity::PublicKey, crate::ResolveError>,
+    ),
     Stop,
     /// Drops all connections without a word.
     Abandon,
@@ -166,6 +172,15 @@ impl Mailbox {
         }
     }
 
+    #[cfg(feature = "discovery")]
+    pub(crate) fn key_fetched(
+        &self,
+        connection: ConnectionKey,
+        answer: Result<aire_proto::identity::PublicKey, crate::ResolveError>,
+    ) {
+        self.send(Message::KeyFetched(connection, answer));
+    }
+
     pub(crate) fn stop(&self) {
         self.send(Message::Stop);
     }
@@ -178,8 +193,12 @@ impl Mailbox {
 /// How a connection that this side dialled fares.
 #[derive(Default)]
 pub(crate) struct Dialled {
+    /// Who has to answer, where that is known.
+    pub(crate) expected: Option<String>,
     state: Mutex<DialState>,
     changed: Condvar,
+    /// Why it is over, where this side knows it better than the connection.
+    reason: Mutex<Option<Error>>,
 }
 
 #[derive(Clone, Default)]
@@ -195,6 +214,24 @@ pub(crate) enum DialState {
 }
 
 impl Dialled {
+    pub(crate) fn expecting(peer: Option<String>) -> Self {
+        Self {
+            expected: peer,
+            ..Self::default()
+        }
+    }
+
+    /// Notes why the connection is about to be over.
+    pub(crate) fn explain(&self, reason: Error) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// The reason that was noted, if one was.
+    pub(crate) fn explanation(&self) -> Option<Error> {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.take()
+    }
+
     pub(crate) fn set(&self, state: DialState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.changed.notify_all();

@@ -11,6 +11,8 @@ use signal_hook::iterator::Signals;
 use tracing::info;
 
 use aire_proto::budget::Cap;
+#[cfg(feature = "discovery")]
+use aire_proto::capability::DID_WEB;
 use aire_proto::capability::RESUMABLE;
 
 use crate::Error;
@@ -37,6 +39,8 @@ pub struct NodeBuilder {
     resume_store: Option<Arc<dyn ResumeStore>>,
     resume_by_anyone: bool,
     max_hops: usize,
+    #[cfg(feature = "discovery")]
+    resolver: Option<crate::Resolver>,
 }
 
 impl std::fmt::Debug for NodeBuilder {
@@ -79,6 +83,18 @@ impl NodeBuilder {
     #[must_use]
     pub const fn max_delegators(mut self, most: usize) -> Self {
         self.max_hops = most;
+        self
+    }
+
+    /// Fetches the keys of peers that are a `did:web` (`ID-2`); without one, only `did:key` peers
+    /// are let in. The capability `aire.did-method.web/1` says so to peers. The event loop does not
+    /// wait for it, and a key that does not come within
+    /// [`Config::handshake_timeout`](aire_proto::Config::handshake_timeout) is one that cannot be
+    /// had.
+    #[cfg(feature = "discovery")]
+    #[must_use]
+    pub fn resolver(mut self, resolver: crate::Resolver) -> Self {
+        self.resolver = Some(resolver);
         self
     }
 
@@ -167,7 +183,15 @@ impl NodeBuilder {
         if keeper.is_some() {
             self.identity = self.identity.also(RESUMABLE);
         }
-        let driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
+        #[cfg(feature = "discovery")]
+        if self.resolver.is_some() {
+            self.identity = self.identity.also(DID_WEB);
+        }
+        let mut driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
+        #[cfg(feature = "discovery")]
+        if let Some(resolver) = &self.resolver {
+            driver.resolve_with(resolver.clone());
+        }
         let address = driver.local_address();
         let keeping = match &keeper {
             Some(keeper) => Some((keeper.clone(), keeper.start()?)),
@@ -179,6 +203,8 @@ impl NodeBuilder {
             max_workers: self.max_workers,
             cap: self.cap,
             max_hops: self.max_hops,
+            #[cfg(feature = "discovery")]
+            resolver: self.resolver,
         };
         let runtime = Runtime::start(driver, service, None)?;
         info!(%address, did, "listening");
@@ -223,6 +249,8 @@ impl Node {
             resume_store: None,
             resume_by_anyone: false,
             max_hops: 8,
+            #[cfg(feature = "discovery")]
+            resolver: None,
         }
     }
 

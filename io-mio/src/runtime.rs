@@ -1,6 +1,7 @@
 //! The event loop behind [`Node`](crate::Node) and [`Client`](crate::Client): one thread, one
 //! driver, many operations on threads of their own or on agents inside the loop.
 
+mod greeting;
 mod opening;
 mod resuming;
 mod telling;
@@ -48,6 +49,9 @@ pub(crate) struct Service {
     pub(crate) cap: CapPolicy,
     /// The most delegators that an operation may come through.
     pub(crate) max_hops: usize,
+    /// Fetches the keys of peers.
+    #[cfg(feature = "discovery")]
+    pub(crate) resolver: Option<crate::Resolver>,
 }
 
 impl Default for Service {
@@ -59,6 +63,8 @@ impl Default for Service {
             max_workers: 0,
             cap: Arc::new(|_, _| Cap::default()),
             max_hops: 0,
+            #[cfg(feature = "discovery")]
+            resolver: None,
         }
     }
 }
@@ -162,6 +168,7 @@ impl Runtime {
             send_queue: driver.send_queue(),
             redial,
             wandering: Wandering::default(),
+            unwelcome: Vec::new(),
             stopping: false,
             stop_asked: false,
         };
@@ -217,6 +224,8 @@ struct Loop {
     /// Of a client: its one connection.
     redial: Option<Redial>,
     wandering: Wandering,
+    /// Connections to somebody else than was expected.
+    unwelcome: Vec<ConnectionKey>,
     stopping: bool,
     /// GOODBYE is still to be said.
     stop_asked: bool,
@@ -256,6 +265,7 @@ impl Loop {
         loop {
             driver.drive(&mut |key, event, calls| self.event(key, event, calls))?;
             self.start_ready(driver);
+            self.drop_unwelcome(driver);
             if std::mem::take(&mut self.stop_asked) {
                 // Not before: a GOODBYE must not overtake operations that were opened before it.
                 driver.goodbye_all();
@@ -311,6 +321,8 @@ impl Loop {
                     self.waiting.push_back(opening);
                 }
             }
+            #[cfg(feature = "discovery")]
+            Message::KeyFetched(key, answer) => self.key_fetched(driver, key, answer),
             Message::Stop => {
                 self.stopping = true;
                 self.stop_redialling();
@@ -335,6 +347,10 @@ impl Loop {
                     dialled: None,
                     resumable: false,
                 });
+                if !known.expects(peer) {
+                    self.unwelcome.push(key);
+                    return;
+                }
                 known.peer = peer.into();
                 self.peers.came(key, peer);
                 known.resumable = agreement.active.resumable();
@@ -347,8 +363,7 @@ impl Loop {
                 }
                 self.is_up(key);
             }
-            // Without a resolver nothing is fetched, so nothing is awaited.
-            Event::KeyAwaited { method } => debug!(method, "no resolver for this method"),
+            Event::KeyAwaited { method, source } => self.key_awaited(key, method, source),
             Event::Closed(closed) => {
                 self.peers.left(key);
                 let known = self.known.remove(&key);

@@ -397,7 +397,7 @@ fn a_key_that_has_to_be_fetched_is_awaited_and_the_answer_decides() {
             assert!(Instant::now() < deadline, "no key was awaited");
             client.turn(Duration::from_millis(1));
             server.turn_with(Duration::from_millis(1), &mut |key, event, _| {
-                if let Event::KeyAwaited { method } = event {
+                if let Event::KeyAwaited { method, .. } = event {
                     awaited = Some((key, (*method).to_owned()));
                 }
             });

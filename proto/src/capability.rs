@@ -17,6 +17,9 @@ pub const DEFINED: [&str; 3] = [
     "aire.resumable/1",
 ];
 
+/// The node resolves `did:web` (`ID-2`).
+pub const DID_WEB: &str = "aire.did-method.web/1";
+
 /// Operations can be resumed after a connection is lost (`RES-1`).
 pub const RESUMABLE: &str = "aire.resumable/1";
 

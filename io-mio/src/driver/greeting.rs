@@ -68,11 +68,18 @@ impl Link {
                         resumed: &mut self.resumed,
                         limit: shared.settings.send_queue,
                     };
-                    tell(self.key, Event::KeyAwaited { method }, &mut calls);
+                    let source = self.peer_address;
+                    tell(self.key, Event::KeyAwaited { method, source }, &mut calls);
                 }
             }
             Err(error) => debug!(%error, "the peer's HELLO is refused"),
         }
+    }
+
+    /// Whether the peer's HELLO waits for its key.
+    pub(super) fn awaits_key(&self) -> bool {
+        let proto = self.proto.as_ref();
+        proto.is_some_and(|proto| proto.awaited_key().is_some())
     }
 
     /// Operations may be opened: both HELLOs, and what binds them to the channel, are good.

@@ -52,7 +52,7 @@ pub(super) struct Link {
     /// Of what was written on streams that are no operation's.
     control_under_way: UnderWay,
     /// Where quiche sees the peer.
-    peer_address: SocketAddr,
+    pub(super) peer_address: SocketAddr,
     /// Where the peer's packets come from: behind a NAT that forgot it, another port.
     heard_from: SocketAddr,
     /// The ids that packets for it are addressed to.

@@ -73,6 +73,8 @@ pub enum Event<'a> {
     KeyAwaited {
         /// The verification method.
         method: &'a str,
+        /// Where the peer is: who makes this side fetch something.
+        source: SocketAddr,
     },
     /// Something about an operation, or GOODBYE.
     Protocol(aire_proto::Event<'a>),
@@ -489,7 +491,8 @@ impl Driver {
         self.links.get(&connection)?.protocol()?.stall(stream)
     }
 
-    /// Gives the key that [`Event::KeyAwaited`] asked for; `None` when it cannot be had.
+    /// Gives the key that [`Event::KeyAwaited`] asked for; `None` when it cannot be had. For a
+    /// connection that is gone, or awaits none any more, nothing happens.
     pub fn key_fetched(
         &mut self,
         connection: ConnectionKey,
@@ -497,7 +500,8 @@ impl Driver {
         tell: Tell<'_>,
     ) {
         let now = self.clock.now();
-        if let Some(link) = self.links.get_mut(&connection) {
+        let link = self.links.get_mut(&connection);
+        if let Some(link) = link.filter(|link| link.awaits_key()) {
             link.authenticate(Some(key), &mut self.shared, now, tell);
             link.read_control(&mut self.shared, now, tell);
             self.stirred.insert(connection);

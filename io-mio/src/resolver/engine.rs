@@ -12,7 +12,7 @@ use tracing::debug;
 use super::cache::Cache;
 use super::dns::Dns;
 use super::fetch::{Fetched, Fetcher};
-use super::flights::{Boarded, Known, Landed, State};
+use super::flights::{Boarded, Landed, State};
 use super::pins::PinTable;
 use super::rate::Buckets;
 use super::target::{Asked, Target};

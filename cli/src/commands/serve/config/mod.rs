@@ -82,8 +82,10 @@ impl Loaded {
     }
 
     fn parse(path: &Path, text: String) -> Result<Self, Error> {
+        let whole = std::path::absolute(path).map_err(|source| Error::reading(path, source))?;
         let source = Source {
             path: path.into(),
+            dir: whole.parent().unwrap_or(&whole).into(),
             text,
         };
         let parsed = toml::Deserializer::parse(&source.text);
@@ -129,12 +131,8 @@ impl Loaded {
     }
 
     /// A file that a field names: relative to the configuration's directory.
-    #[must_use]
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        match self.source.path.parent() {
-            Some(dir) => dir.join(path),
-            None => path.into(),
-        }
+        self.source.dir.join(path)
     }
 
     /// Why a value cannot be used.
@@ -150,7 +148,10 @@ impl Loaded {
 
 #[derive(Debug)]
 struct Source {
+    /// As it was given.
     path: PathBuf,
+    /// Absolute, so that no change of directory leads elsewhere.
+    dir: PathBuf,
     text: String,
 }
 
