@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aire_mio::{Pins, Resolver, ResolverSettings};
 use clap::Args;
 
 use super::units::time;
+use crate::Error;
 
 /// How handles and DIDs are looked up.
 #[derive(Clone, Debug, Args)]
@@ -33,4 +35,22 @@ pub struct DiscoveryArgs {
     /// can then reach into this network.
     #[arg(long, help_heading = "Discovery")]
     pub danger_allow_private: bool,
+}
+
+impl DiscoveryArgs {
+    /// A resolver that looks up as these say.
+    ///
+    /// # Errors
+    /// [`Error::Library`] for files that cannot be used, and a system without a name server.
+    pub fn resolver(&self) -> Result<Resolver, Error> {
+        let mut settings = ResolverSettings::default();
+        settings.timeout = self.lookup_timeout;
+        settings.dns = self.dns;
+        settings.extra_roots.clone_from(&self.https_ca);
+        settings.danger_allow_private = self.danger_allow_private;
+        if let Some(file) = &self.known_keys {
+            settings.pins = Pins::none().trust_on_first_use(file);
+        }
+        Ok(Resolver::new(settings)?)
+    }
 }
