@@ -133,6 +133,8 @@ fn exit_of_library(error: &aire_mio::Error) -> Exit {
         | E::CertificateMismatch { .. }
         | E::Capability { .. }
         | E::Uri { .. }
+        | E::Did(_)
+        | E::NoResolver(_)
         | E::AgentTaken(_)
         | E::Ticket(_) => Exit::Usage,
         E::Resolve { .. } | E::TimedOut | E::NotConnected(_) => Exit::Unreachable,

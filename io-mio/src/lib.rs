@@ -19,6 +19,7 @@ pub mod resolver;
 mod resumption;
 mod runtime;
 mod settings;
+mod status;
 pub mod store;
 mod tls;
 
@@ -28,13 +29,14 @@ pub use client::{Client, ClientBuilder};
 pub use driver::{Closed, ConnectionKey, Driver};
 pub use error::Error;
 pub use identity::Identity;
-pub use metrics::Metrics;
+pub use metrics::{Frames, HandshakesFailed, Kind, Metrics, OperationsEnded, Sample, Traffic};
 pub use node::{Node, NodeBuilder};
 pub use operation::{Bell, Branch, BranchEnd, Failure, OnFailure, Operation, Received};
 #[cfg(feature = "discovery")]
 pub use resolver::{Pins, ResolveError, Resolver, ResolverSettings};
 pub use resumption::{Reconnect, Resumable};
 pub use settings::Settings;
+pub use status::{ConnectionInfo, OperationInfo};
 pub use tls::{ALPN, Certificate, Pin, Trust};
 
 pub use aire_proto::{CancelReason, ErrorCode, OpId, StreamId};

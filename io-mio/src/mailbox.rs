@@ -15,6 +15,7 @@ use crate::Error;
 use crate::driver::{Closed, ConnectionKey, SharedLedger};
 use crate::metrics::Counters;
 use crate::operation::{Membership, Operation, Place};
+use crate::status::ConnectionInfo;
 
 /// What an operation's thread asks of the loop.
 pub(crate) enum Command {
@@ -87,6 +88,8 @@ pub(crate) enum Message {
         ConnectionKey,
         Result<aire_proto::identity::PublicKey, crate::ResolveError>,
     ),
+    /// Lists the connections.
+    List(SyncSender<Vec<ConnectionInfo>>),
     Stop,
     /// Drops all connections without a word.
     Abandon,
@@ -179,6 +182,15 @@ impl Mailbox {
         answer: Result<aire_proto::identity::PublicKey, crate::ResolveError>,
     ) {
         self.send(Message::KeyFetched(connection, answer));
+    }
+
+    /// The connections now; none from a loop that has ended, or does not answer in time.
+    pub(crate) fn list(&self, patience: Duration) -> Vec<ConnectionInfo> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        if !self.send(Message::List(reply)) {
+            return Vec::new();
+        }
+        answer.recv_timeout(patience).unwrap_or_default()
     }
 
     pub(crate) fn stop(&self) {

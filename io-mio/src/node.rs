@@ -24,6 +24,7 @@ use crate::operation::Operation;
 use crate::resumption::{Keeper, Resumable};
 use crate::runtime::{CapPolicy, Registered, Runtime, Service};
 use crate::settings::Settings;
+use crate::status::ConnectionInfo;
 use crate::store::{MemoryStore, ResumeStore};
 use crate::tls::Certificate;
 
@@ -266,6 +267,14 @@ impl Node {
         self.runtime.peers.dids()
     }
 
+    /// The connections that there are, the oldest 1,024 of them, and of their operations the first
+    /// 4,096: a look at one moment, for people and their tools. Never call it from the event loop,
+    /// so from an [`EventAgent`], which it would wait for; no answer in 5 s is an empty list.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.runtime.mailbox.list(Duration::from_secs(5))
+    }
+
     /// Opens an operation at a peer that has connected to this node: a device, say, that nobody
     /// could dial. Where `peer` has several connections, on the newest. Waits up to 30 s for a free
     /// stream where the peer's limit is reached.
@@ -296,6 +305,12 @@ impl Node {
     #[must_use]
     pub fn did(&self) -> &str {
         &self.did
+    }
+
+    /// Begins to stop: says GOODBYE on every connection, takes no further ones, and lets live
+    /// operations finish. Does not wait; [`stop`](Self::stop) does.
+    pub fn drain(&self) {
+        self.runtime.mailbox.stop();
     }
 
     /// Says GOODBYE on every connection, lets live operations finish for as long as

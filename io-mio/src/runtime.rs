@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use aire_proto::budget::Cap;
+use aire_proto::connection::{Outcome, Side};
 use aire_proto::delegation::Path;
 use aire_proto::wire::Payload;
 use aire_proto::{ErrorCode, StreamId};
@@ -27,9 +28,10 @@ use crate::Error;
 use crate::agent::{Agent, EventAgent};
 use crate::driver::{Calls, Closed, ConnectionKey, Driver, Event};
 use crate::mailbox::{DialState, Dialled, Mailbox, Message, Opening, Peers};
-use crate::metrics::count;
+use crate::metrics::{Counters, count, set};
 use crate::operation::{About, Failure, Operation, Place, Shared};
 use crate::resumption::{Keeper, Redial};
+use crate::status::{self, Subject};
 
 #[derive(Clone)]
 pub(crate) enum Registered {
@@ -88,6 +90,27 @@ struct Served {
     span: Span,
     /// Of an operation that this side opened: who serves it, and which agent there.
     asked: Option<(String, String)>,
+    /// It goes on with an operation that is counted already.
+    resumes: bool,
+    subject: Subject,
+}
+
+impl Served {
+    /// Counts its end, if it is that of an operation which this side served.
+    fn count_end(&self, outcome: Outcome, by: Side, counters: &Counters) {
+        use ErrorCode::{Refused, ResumeExpired, ResumeInvalid, ResumeUnavailable};
+        let no_resumption = [Refused, ResumeExpired, ResumeInvalid, ResumeUnavailable];
+        let goes_on = match outcome {
+            Outcome::Lost => self.resumes,
+            // The initiator came back another way, and this stream was given up.
+            Outcome::Reset(_) => self.resumes && by == Side::Local,
+            Outcome::Failed(code) => self.resumes && no_resumption.contains(&code),
+            _ => false,
+        };
+        if self.subject.served && !goes_on {
+            counters.operation_ended(outcome);
+        }
+    }
 }
 
 /// An operation whose handler is to start.
@@ -149,7 +172,7 @@ impl Runtime {
         let mailbox = Mailbox {
             sender,
             waker,
-            counters: Arc::default(),
+            counters: driver.counters(),
         };
         let peers = Arc::<Peers>::default();
         let mut state = Loop {
@@ -266,6 +289,7 @@ impl Loop {
             driver.drive(&mut |key, event, calls| self.event(key, event, calls))?;
             self.start_ready(driver);
             self.drop_unwelcome(driver);
+            set(&self.mailbox.counters.operations_live, self.served.len());
             if std::mem::take(&mut self.stop_asked) {
                 // Not before: a GOODBYE must not overtake operations that were opened before it.
                 driver.goodbye_all();
@@ -323,6 +347,15 @@ impl Loop {
             }
             #[cfg(feature = "discovery")]
             Message::KeyFetched(key, answer) => self.key_fetched(driver, key, answer),
+            Message::List(reply) => {
+                let keys = driver.keys().collect();
+                let list = status::list(keys, |key, most| {
+                    let subject = |stream| Some(self.served.get(&(key, stream))?.subject.clone());
+                    driver.describe(key, most, subject)
+                });
+                // Whoever asked may have gone.
+                let _gone = reply.send(list);
+            }
             Message::Stop => {
                 self.stopping = true;
                 self.stop_redialling();
@@ -474,8 +507,10 @@ impl Loop {
             }
             Serving::Nobody => {}
         }
-        if let E::Ended { .. } = event {
-            self.served.remove(&place);
+        if let E::Ended { outcome, by, .. } = event {
+            if let Some(served) = self.served.remove(&place) {
+                served.count_end(outcome, by, &self.mailbox.counters);
+            }
             self.wandering.forget(place);
         }
     }
@@ -513,6 +548,7 @@ impl Loop {
         // Nothing was counted yet, so no currency can be wrong.
         let _capped = calls.cap(stream, &cap);
         let circle = self.refusal_of_path(&about);
+        let subject = Subject::new(&about);
         let serving = match self.service.agents.get(agent) {
             _ if circle.is_some() => {
                 count(&self.mailbox.counters.circles_refused);
@@ -540,6 +576,8 @@ impl Loop {
             serving,
             span,
             asked: None,
+            resumes: false,
+            subject,
         };
         self.served.insert((key, stream), served);
         if let Some(agent) = in_loop {

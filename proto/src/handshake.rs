@@ -68,6 +68,8 @@ pub enum HandshakeError {
     ChannelNotBound,
     /// It, or its NodeID, does not fit this node's buffers (`GAP-19`).
     TooLarge,
+    /// It is good, but the local policy wants nothing of this peer (`TR-5`).
+    Refused,
 }
 
 impl HandshakeError {
@@ -87,6 +89,7 @@ impl HandshakeError {
             Self::Replayed(_) => ErrorCode::ReplayedNonce,
             Self::MissingRequiredCapability => ErrorCode::MissingRequiredCapability,
             Self::TooLarge => ErrorCode::FrameTooLarge,
+            Self::Refused => ErrorCode::Refused,
         }
     }
 }
@@ -121,6 +124,7 @@ impl fmt::Display for HandshakeError {
                 f.write_str("the peer's identity is not bound to this connection")
             }
             Self::TooLarge => f.write_str("the peer's HELLO is larger than this node takes"),
+            Self::Refused => f.write_str("the local policy refuses the peer"),
         }
     }
 }

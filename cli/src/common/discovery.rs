@@ -19,6 +19,9 @@ pub struct DiscoveryArgs {
     /// Believe HTTPS servers that the CAs in this PEM file vouch for, beside the system's roots.
     #[arg(long, value_name = "FILE", help_heading = "Discovery")]
     pub https_ca: Option<PathBuf>,
+    /// The TCP port of HTTPS servers whose name comes without one, in place of 443.
+    #[arg(long, value_name = "PORT", help_heading = "Discovery")]
+    pub https_port: Option<u16>,
     /// Where the keys of did:web identities are remembered, from their first sight on.
     #[arg(long, value_name = "FILE", help_heading = "Discovery")]
     pub known_keys: Option<PathBuf>,
@@ -38,16 +41,19 @@ pub struct DiscoveryArgs {
 }
 
 impl DiscoveryArgs {
-    /// A resolver that looks up as these say.
+    /// A resolver that looks things up as they say.
     ///
     /// # Errors
-    /// [`Error::Library`] for files that cannot be used, and a system without a name server.
+    /// [`Error::Library`] when a file is no good, or the system names no name server.
     pub fn resolver(&self) -> Result<Resolver, Error> {
         let mut settings = ResolverSettings::default();
         settings.timeout = self.lookup_timeout;
         settings.dns = self.dns;
         settings.extra_roots.clone_from(&self.https_ca);
         settings.danger_allow_private = self.danger_allow_private;
+        if let Some(port) = self.https_port {
+            settings.https_port = port;
+        }
         if let Some(file) = &self.known_keys {
             settings.pins = Pins::none().trust_on_first_use(file);
         }

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use aire_proto::Role;
 use tracing::{debug, trace};
 
-use super::socket::{answer, reachable_from};
+use super::socket::{self, reachable_from};
 use super::{ConnectionKey, Driver, random_id};
 use crate::Error;
+use crate::metrics::Traffic;
 use crate::settings::MAX_DATAGRAM;
 
 impl Driver {
@@ -16,11 +17,12 @@ impl Driver {
     /// waiting.
     pub(super) fn receive(&mut self) -> Result<(), Error> {
         let mut datagram = std::mem::take(&mut self.datagram);
-        let mut result = Ok(());
+        let (mut result, mut traffic) = (Ok(()), Traffic::default());
         self.more_to_receive = true;
         for _ in 0..MAX_DATAGRAMS_AT_ONCE {
             match self.socket.recv_from(&mut datagram) {
                 Ok((len, from)) => {
+                    traffic.datagram_received(len);
                     if let Some(packet) = datagram.get_mut(..len) {
                         self.datagram_from(packet, from);
                     }
@@ -41,6 +43,7 @@ impl Driver {
             }
         }
         self.datagram = datagram;
+        self.shared.counters.traffic.add(&traffic);
         self.stirred.extend(self.blocked.drain(..));
         result
     }
@@ -68,6 +71,10 @@ impl Driver {
         self.stirred.insert(key);
     }
 
+    fn answer(&self, packet: &[u8], to: SocketAddr) {
+        socket::answer(&self.socket, packet, to, &self.shared.counters.traffic);
+    }
+
     /// A packet for no connection that there is.
     fn newcomer(
         &mut self,
@@ -89,7 +96,7 @@ impl Driver {
         // Of a version that nobody here knows, the packet's type is not known either.
         if !quiche::version_is_supported(header.version) {
             let len = quiche::negotiate_version(&header.scid, &header.dcid, &mut out)?;
-            answer(&self.socket, out.get(..len).unwrap_or_default(), from);
+            self.answer(out.get(..len).unwrap_or_default(), from);
             return Ok(None);
         }
         if header.ty != quiche::Type::Initial || header.dcid.len() < MIN_INITIAL_ID {
@@ -108,7 +115,7 @@ impl Driver {
                 let version = header.version;
                 let (scid, dcid) = (&header.scid, &header.dcid);
                 let len = quiche::retry(scid, dcid, &id, &token, version, &mut out)?;
-                answer(&self.socket, out.get(..len).unwrap_or_default(), from);
+                self.answer(out.get(..len).unwrap_or_default(), from);
                 return Ok(None);
             }
             // A client that has a token answers to the id that came with it, which is one of ours.

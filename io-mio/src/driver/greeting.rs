@@ -88,6 +88,7 @@ impl Link {
         let (peer, Some(agreement)) = (proto.peer().unwrap_or_default(), proto.agreement()) else {
             return;
         };
+        self.told_connected = true;
         self.span.record("peer", peer);
         debug!(peer, channel_bound = agreement.channel_bound, "connected");
         let mut calls = Calls {

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
+use aire_proto::connection::Outcome;
 use aire_proto::identity::{GrowingReplayGuard, KeyResolver};
 use aire_proto::{Connection, ErrorCode, Input, Now, Role, StreamId, Transmit};
 use quiche::Shutdown;
@@ -13,8 +15,10 @@ use super::handover::{apply, go_on_with_fins, write};
 use super::outbox::{Calls, Queued, Stream};
 use super::sent::{Quic, UnderWay};
 use super::tables::{SharedLedger, Tables};
+use super::tally::Tally;
 use super::{Closed, ConnectionKey, Event};
 use crate::identity::Identity;
+use crate::metrics::Counters;
 use crate::settings::Settings;
 
 type Protocol = aire_proto::Event<'static>;
@@ -30,6 +34,7 @@ pub(super) struct Shared {
     pub(super) checks_name: bool,
     /// Where the transport's bytes go, and the protocol reads them.
     pub(super) buffer: Vec<u8>,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Whom events are told.
@@ -69,7 +74,11 @@ pub(super) struct Link {
     pub(super) ping_interval: Option<Duration>,
     /// CONNECTION_CLOSE with this code is due then.
     closing: Option<(u64, Instant)>,
-    told_closed: bool,
+    pub(super) told_closed: bool,
+    /// Both HELLOs were good, and the application was told so.
+    pub(super) told_connected: bool,
+    pub(super) since: SystemTime,
+    pub(super) tally: Tally,
     pub(super) span: Span,
 }
 
@@ -104,6 +113,9 @@ impl Link {
             ping_interval: None,
             closing: None,
             told_closed: false,
+            told_connected: false,
+            since: SystemTime::now(),
+            tally: Tally::default(),
             span,
         }
     }
@@ -420,6 +432,7 @@ impl Link {
             match self.quic.stream_recv(stream.get(), &mut buffer) {
                 Ok((len, fin)) => {
                     let bytes = buffer.get(..len).unwrap_or_default();
+                    self.tally.received(stream, bytes);
                     if !self.feed(stream, bytes, fin, shared, now, tell) || fin {
                         break;
                     }
@@ -432,6 +445,16 @@ impl Link {
             }
         }
         shared.buffer = buffer;
+        if self.quic.stream_finished(stream.get()) {
+            self.forget_flow(stream);
+        }
+    }
+
+    /// A side of a stream is over. Where there is no operation, nobody else will end the other.
+    fn forget_flow(&mut self, stream: StreamId) {
+        if stream != StreamId::CONTROL && !self.streams.contains_key(&stream) {
+            self.tally.forget(stream);
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -476,6 +499,8 @@ impl Link {
                     break;
                 }
                 aire_proto::Event::NoRoom { stream } => {
+                    let refused = Outcome::Failed(ErrorCode::Refused);
+                    shared.counters.operation_ended(refused);
                     self.reset_both(stream, ErrorCode::Refused.to_wire());
                 }
                 event => {
@@ -531,15 +556,23 @@ impl Link {
     fn tell_event(&mut self, event: Protocol, shared: &Shared, tell: Tell<'_>) {
         if let aire_proto::Event::Ended { stream, .. } = event {
             self.streams.remove(&stream);
+            self.tally.forget(stream);
         }
         let (key, limit) = (self.key, shared.settings.send_queue);
         if let aire_proto::Event::Closed(reason) = event {
             debug!(%reason, "closed");
             self.told_closed = true;
             let closed = Closed::of(reason, &mut self.quic);
+            self.count_failure(&closed, shared);
             tell(key, Event::Closed(&closed), &mut self.calls(limit));
         } else {
             tell(key, Event::Protocol(event), &mut self.calls(limit));
+        }
+    }
+
+    fn count_failure(&self, closed: &Closed, shared: &Shared) {
+        if !self.told_connected {
+            shared.counters.handshake_failed(closed);
         }
     }
 
@@ -549,6 +582,7 @@ impl Link {
             self.told_closed = true;
             let closed = Closed::before_hello(&mut self.quic);
             debug!(%closed, "closed before HELLO");
+            self.count_failure(&closed, shared);
             let key = self.key;
             let mut calls = self.calls(shared.settings.send_queue);
             tell(key, Event::Closed(&closed), &mut calls);
@@ -604,6 +638,7 @@ impl Link {
                     if written.fin_waits {
                         self.fins_waiting.push(stream);
                     }
+                    self.tally.sent(stream, pieces, written.count);
                     (stream, written)
                 }
                 Transmit::Reset { stream, code } => {
@@ -612,6 +647,7 @@ impl Link {
                     let _gone = self
                         .quic
                         .stream_shutdown(stream.get(), Shutdown::Write, code);
+                    self.forget_flow(stream);
                     continue;
                 }
                 Transmit::StopSending { stream, code } => {
@@ -619,6 +655,7 @@ impl Link {
                     let _gone = self
                         .quic
                         .stream_shutdown(stream.get(), Shutdown::Read, code);
+                    self.forget_flow(stream);
                     continue;
                 }
                 Transmit::Close { code } => {
@@ -635,6 +672,9 @@ impl Link {
                 }
             };
             let payload_done = proto.wrote(stream, written.count, written.fin, now);
+            if written.fin {
+                self.forget_flow(stream);
+            }
             if let Some(code) = written.stopped {
                 self.stopped(stream, code, shared, tell);
             } else if payload_done {
@@ -687,6 +727,7 @@ impl Link {
         let _gone = self
             .quic
             .stream_shutdown(stream.get(), Shutdown::Write, code);
+        self.forget_flow(stream);
     }
 
     /// Gives the peer connection ids to migrate with.

@@ -14,12 +14,14 @@ mod arrival;
 mod closed;
 mod greeting;
 mod handover;
+mod inspect;
 mod link;
 mod outbox;
 mod retry;
 mod sent;
 mod socket;
 mod tables;
+mod tally;
 
 pub use closed::Closed;
 pub(crate) use outbox::is_too_long;
@@ -32,6 +34,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aire_proto::connection::{CallError, CloseReason, Stall};
@@ -47,6 +50,7 @@ use tracing::debug;
 use crate::Error;
 use crate::address::Address;
 use crate::identity::Identity;
+use crate::metrics::{Counters, count, set};
 use crate::settings::Settings;
 use crate::tls::{self, Certificate, Trust};
 use link::{Link, Shared, Tell};
@@ -237,6 +241,7 @@ impl Driver {
                 keys: Box::new(DidKeyResolver),
                 checks_name: true,
                 buffer: vec![0; 64 * 1024],
+                counters: Arc::<Counters>::default(),
             },
             server: None,
             client: None,
@@ -365,6 +370,11 @@ impl Driver {
                 Err(error) => tracing::warn!(path = %path.display(), %error, "no qlog"),
             }
         }
+        let counters = &self.shared.counters;
+        count(match role {
+            Role::Server => &counters.connections_accepted,
+            Role::Client => &counters.connections_dialled,
+        });
         let key = ConnectionKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
         let now = Instant::now();
@@ -567,6 +577,7 @@ impl Driver {
         for key in stirred {
             self.service(key, clock, tell)?;
         }
+        set(&self.shared.counters.connections_open, self.links.len());
         Ok(())
     }
 
@@ -576,13 +587,15 @@ impl Driver {
             return Ok(());
         };
         link.service(&mut self.shared, now, clock, tell);
-        let socket_full = flush(&self.socket, &mut self.datagram, link)?;
+        let traffic = &self.shared.counters.traffic;
+        let socket_full = flush(&self.socket, &mut self.datagram, link, traffic)?;
         if !socket_full && let Some(code) = link.take_closing(clock) {
             // What was queued has left; CONNECTION_CLOSE with the same code follows (GAP-5).
             let _over = link.quic.close(true, code, b"");
-            flush(&self.socket, &mut self.datagram, link)?;
+            flush(&self.socket, &mut self.datagram, link, traffic)?;
         }
         link.notice_end(&self.shared, tell);
+        link.tally.gather(&self.shared.counters);
         self.route(key);
         let Some(link) = self.links.get_mut(&key) else {
             return Ok(());

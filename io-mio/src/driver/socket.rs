@@ -8,6 +8,7 @@ use tracing::{debug, trace};
 
 use super::link::Link;
 use crate::Error;
+use crate::metrics::{Traffic, TrafficCounters};
 
 /// Our own address as `peer` sees it: a wildcard has to become something definite, and the same
 /// each time, since quiche tells paths apart by it.
@@ -24,23 +25,46 @@ pub(super) fn reachable_from(local: SocketAddr, peer: SocketAddr) -> SocketAddr 
 
 /// Sends an answer that needs no state. One that the socket does not take is lost, as any
 /// datagram may be.
-pub(super) fn answer(socket: &UdpSocket, packet: &[u8], to: SocketAddr) {
-    if let Err(error) = socket.send_to(packet, to) {
-        trace!(%to, %error, "an answer was lost");
+pub(super) fn answer(socket: &UdpSocket, packet: &[u8], to: SocketAddr, traffic: &TrafficCounters) {
+    match socket.send_to(packet, to) {
+        Ok(len) => {
+            let mut sent = Traffic::default();
+            sent.datagram_sent(len);
+            traffic.add(&sent);
+        }
+        Err(error) => trace!(%to, %error, "an answer was lost"),
     }
 }
 
 /// Sends all that the connection has for the network. Whether the socket is full.
-pub(super) fn flush(socket: &UdpSocket, buffer: &mut [u8], link: &mut Link) -> Result<bool, Error> {
-    if let Some((packet, to)) = link.unsent.take()
-        && !send(socket, &packet, to)?
-    {
-        link.unsent = Some((packet, to));
-        return Ok(true);
+pub(super) fn flush(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    link: &mut Link,
+    traffic: &TrafficCounters,
+) -> Result<bool, Error> {
+    let mut sent = Traffic::default();
+    let full = send_all(socket, buffer, link, &mut sent);
+    traffic.add(&sent);
+    full
+}
+
+fn send_all(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    link: &mut Link,
+    sent: &mut Traffic,
+) -> Result<bool, Error> {
+    if let Some((packet, to)) = link.unsent.take() {
+        if !send(socket, &packet, to)? {
+            link.unsent = Some((packet, to));
+            return Ok(true);
+        }
+        sent.datagram_sent(packet.len());
     }
     loop {
         let (len, info) = match link.quic.send(buffer) {
-            Ok(sent) => sent,
+            Ok(made) => made,
             Err(quiche::Error::Done) => return Ok(false),
             Err(error) => {
                 debug!(parent: &link.span, %error, "cannot send");
@@ -54,6 +78,7 @@ pub(super) fn flush(socket: &UdpSocket, buffer: &mut [u8], link: &mut Link) -> R
             link.unsent = Some((packet.to_vec(), to));
             return Ok(true);
         }
+        sent.datagram_sent(len);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::Error;
 use crate::driver::Driver;
 use crate::mailbox::{Opening, Via};
 use crate::operation::{About, Operation, Place, Shared};
+use crate::status::Subject;
 
 impl Loop {
     /// Opens the operations that wait for a stream, as far as there are any.
@@ -81,6 +82,8 @@ impl Loop {
             serving: Serving::Thread(shared.clone()),
             span,
             asked: Some((about.peer.clone(), about.agent.clone())),
+            resumes: false,
+            subject: Subject::new(&about),
         };
         self.served.insert(place, served);
         if let Some(progress) = opening.progress {

@@ -19,6 +19,7 @@ use crate::mailbox::{Command, DialState, Opening};
 use crate::metrics::count;
 use crate::operation::{About, Failure, Operation, Place, Shared};
 use crate::resumption::{Keeper, Pump, Redial, Resumable, Turn};
+use crate::status::Subject;
 
 /// A client's operation whose connection is lost.
 pub(super) struct Suspended {
@@ -141,7 +142,7 @@ impl Loop {
             return;
         };
         let about = self.about_resumed(key, op);
-        let span = span_of(&about);
+        let (span, subject) = (span_of(&about), Subject::new(&about));
         let ledger = calls.ledger(stream).unwrap_or_default();
         let shared = Shared::new((key, stream), self.send_queue, 0, ledger);
         // Until it is known whose budget that is, none is read.
@@ -156,6 +157,8 @@ impl Loop {
             serving: Serving::Thread(shared),
             span: span.clone(),
             asked: None,
+            resumes: true,
+            subject,
         };
         self.served.insert((key, stream), served);
         let worker = Worker::new(&self.workers);

@@ -1,6 +1,7 @@
 //! What the tests share: nodes and clients in one line, a relay with weather, a bare QUIC peer.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod exposition;
 pub mod faulty;
 pub mod hands;
 pub mod raw;

@@ -267,6 +267,12 @@ impl<S: Storage> Connection<S> {
         }
     }
 
+    /// The local policy wants nothing of this peer (`TR-5`): the connection ends with ERROR
+    /// `REFUSED`. Called as soon as the peer is known, no operation of its is ever told.
+    pub fn refuse_peer(&mut self) {
+        self.close_because(CloseReason::Handshake(HandshakeError::Refused));
+    }
+
     /// Ends the connection at once, and every operation with it.
     pub fn close(&mut self) {
         self.close_because(CloseReason::Done);

@@ -4,6 +4,7 @@ mod builtin;
 mod config;
 mod exec;
 mod node;
+mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use aire_mio::Node;
+use aire_mio::http::Server;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -20,6 +22,7 @@ use tracing::{info, warn};
 use self::config::{Loaded, Tls};
 use self::exec::Running;
 use self::node::Plan;
+use self::status::Nodes;
 use crate::common::output::style;
 use crate::{Error, Output};
 
@@ -58,23 +61,35 @@ pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
             _ => error.into(),
         })?);
     }
-    tell_ready(&plan, &loaded, &nodes, out)?;
-    // The sender is here, so one always comes.
+    let nodes = Arc::new(Nodes::new(nodes));
+    let http = &loaded.config.http;
+    let http = match http.enabled {
+        true => Some(
+            status::tell(*http.listen.get_ref(), &nodes)
+                .map_err(|error| loaded.refuse(&http.listen, "http.listen", error))?,
+        ),
+        false => None,
+    };
+    let publisher = plan.publish(&loaded)?;
+    tell_ready(&plan, &loaded, &nodes.list, [&http, &publisher], out)?;
     if let Ok(Notice::Signal(signal)) = notices.recv() {
         info!(signal, "stopping; another signal ends it at once");
     }
+    nodes.drain();
     thread::spawn(move || {
+        // Whoever watches the node sees how it drains.
+        while !nodes.is_drained() {
+            thread::sleep(LOOK);
+        }
+        drop(http);
+        drop(publisher);
         stop(nodes);
         noticing.send(Notice::Stopped)
     });
-    let stopped = notices.recv();
-    match stopped {
-        Ok(Notice::Stopped) => {}
-        _ => {
-            running.close();
-            return Err(Error::Interrupted);
-        }
-    }
+    let Ok(Notice::Stopped) = notices.recv() else {
+        running.close();
+        return Err(Error::Interrupted);
+    };
     if !running.wait_until_none(plan.longest_grace().saturating_add(REAPING)) {
         warn!("programs of agents do not end; they are killed");
     }
@@ -106,13 +121,12 @@ fn catch_signals(notices: Sender<Notice>) -> Result<(), Error> {
     thread.spawn(forward).map(drop).map_err(failed)
 }
 
-/// Lets what runs finish, on all addresses at once.
-fn stop(nodes: Vec<Node>) {
-    thread::scope(|scope| {
-        for node in nodes {
-            scope.spawn(move || node.stop());
-        }
-    });
+/// Ends what has drained.
+fn stop(nodes: Arc<Nodes>) {
+    // Those who told of them are gone.
+    if let Some(nodes) = Arc::into_inner(nodes) {
+        nodes.list.into_iter().for_each(Node::stop);
+    }
 }
 
 /// What is printed once all sockets are open.
@@ -124,10 +138,22 @@ struct Ready<'a> {
     /// Of a self-signed certificate, which nobody trusts who does not pin it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<String>,
+    /// Where it tells how it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<String>,
+    /// Where it serves its DID's document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
     agents: Vec<&'a str>,
 }
 
-fn tell_ready(plan: &Plan, loaded: &Loaded, nodes: &[Node], out: &mut Output) -> Result<(), Error> {
+fn tell_ready(
+    plan: &Plan,
+    loaded: &Loaded,
+    nodes: &[Node],
+    [http, publisher]: [&Option<Server>; 2],
+    out: &mut Output,
+) -> Result<(), Error> {
     let self_signed = matches!(loaded.config.tls, Tls::SelfSigned(_));
     let ready = Ready {
         event: "ready",
@@ -137,6 +163,10 @@ fn tell_ready(plan: &Plan, loaded: &Loaded, nodes: &[Node], out: &mut Output) ->
             .map(|node| node.address().to_string())
             .collect(),
         pin: self_signed.then(|| plan.certificate.pin().to_string()),
+        http: http.as_ref().map(|at| format!("http://{}", at.address())),
+        publisher: publisher
+            .as_ref()
+            .map(|at| format!("https://{}", at.address())),
         agents: plan.agents(),
     };
     if out.is_json() {
@@ -153,6 +183,11 @@ fn tell_ready(plan: &Plan, loaded: &Loaded, nodes: &[Node], out: &mut Output) ->
     if let Some(pin) = &ready.pin {
         out.line(format_args!("{} {pin}", name(out, "pin")))?;
     }
+    for (what, at) in [("status", &ready.http), ("document", &ready.publisher)] {
+        if let Some(at) = at {
+            out.line(format_args!("{} {at}", name(out, what)))?;
+        }
+    }
     out.line(format_args!(
         "{} {}",
         name(out, "agents"),
@@ -160,6 +195,9 @@ fn tell_ready(plan: &Plan, loaded: &Loaded, nodes: &[Node], out: &mut Output) ->
     ))?;
     out.flush()
 }
+
+/// How often a node that drains is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long it takes, at most, until a process that was killed is gone.
 const REAPING: Duration = Duration::from_secs(5);

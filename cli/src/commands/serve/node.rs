@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aire_mio::http::Server;
+use aire_mio::publish::Publication;
 use aire_mio::store::{DurableStore, MemoryStore, RedisStore, ResumeStore};
 use aire_mio::{
-    Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Resumable, Settings,
+    Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Pins, Resolver,
+    ResolverSettings, Resumable, Settings,
 };
 use aire_proto::budget::Cap;
 
-use super::config::{Admission, Builtin, CapRule, Kind, Loaded, Store, Tls};
+use super::config::{Admission, Builtin, CapRule, Discovery, Kind, Loaded, Publish, Store, Tls};
 use super::exec::{Program, Running};
 use crate::common::identity::IdentityArgs;
 use crate::{Error, Output};
@@ -24,6 +27,8 @@ pub(super) struct Plan {
     agents: Vec<(String, Service, Option<Resumable>)>,
     caps: Arc<[CapRule]>,
     admission: Arc<Admission>,
+    resolver: Option<Resolver>,
+    publication: Option<Publication>,
     max_workers: Option<usize>,
     max_delegators: Option<usize>,
     by_anyone: bool,
@@ -49,6 +54,17 @@ impl Plan {
         let agents = agents(loaded, running)?;
         let certificate = certificate(loaded)?;
         let identity = identity(loaded, out)?;
+        let resolver = match &loaded.config.discovery {
+            Some(discovery) if discovery.resolve => Some(resolver(loaded, discovery)?),
+            _ => None,
+        };
+        let publication = match &loaded.config.discovery {
+            Some(Discovery {
+                publish: Some(publish),
+                ..
+            }) => Some(publication(loaded, publish, &identity)?),
+            _ => None,
+        };
         let limits = &loaded.config.limits;
         let mut settings = limits.settings();
         settings.qlog_dir = limits.qlog_dir.as_deref().map(|dir| loaded.path(dir));
@@ -57,6 +73,8 @@ impl Plan {
             certificate,
             settings,
             agents,
+            resolver,
+            publication,
             max_workers: limits.operations.map(Into::into),
             max_delegators: limits.delegators,
             caps: std::mem::take(&mut loaded.config.caps).into(),
@@ -112,10 +130,30 @@ impl Plan {
         if self.by_anyone {
             builder = builder.resume_by_anyone();
         }
+        if let Some(resolver) = &self.resolver {
+            builder = builder.resolver(resolver.clone());
+        }
         for (name, service, resumable) in &self.agents {
             builder = register(builder, name, service.clone(), *resumable)?;
         }
         builder.listen(listen)
+    }
+
+    /// Serves the node's own documents, where the configuration says so.
+    pub(super) fn publish(&self, loaded: &Loaded) -> Result<Option<Server>, Error> {
+        let discovery = loaded.config.discovery.as_ref();
+        let publish = discovery.and_then(|discovery| discovery.publish.as_ref());
+        let (Some(publish), Some(publication)) = (publish, &self.publication) else {
+            return Ok(None);
+        };
+        let listen = &publish.listen;
+        let served = publication
+            .clone()
+            .serve(*listen.get_ref(), Some(&self.certificate));
+        let field = "discovery.publish.listen";
+        served
+            .map(Some)
+            .map_err(|error| loaded.refuse(listen, field, error))
     }
 
     /// The place of resumable operations, where there are any.
@@ -164,11 +202,57 @@ fn register(
 }
 
 fn identity(loaded: &Loaded, out: &Output) -> Result<Identity, Error> {
-    match &loaded.config.key {
+    let identity = match &loaded.config.key {
         Some(key) => Identity::from_pem_file(loaded.path(key.get_ref()))
-            .map_err(|error| loaded.refuse(key, "key", error)),
-        None => IdentityArgs::default().load_or_generate(out),
+            .map_err(|error| loaded.refuse(key, "key", error))?,
+        None => IdentityArgs::default().load_or_generate(out)?,
+    };
+    match &loaded.config.discovery {
+        Some(Discovery {
+            did: Some(did),
+            key_id,
+            ..
+        }) => identity
+            .with_did(&did.get_ref().0, key_id)
+            .map_err(|error| loaded.refuse(did, "discovery.did", error)),
+        _ => Ok(identity),
     }
+}
+
+fn resolver(loaded: &Loaded, discovery: &Discovery) -> Result<Resolver, Error> {
+    let mut settings = ResolverSettings::default();
+    settings.dns = discovery.dns;
+    settings.extra_roots = discovery.https_ca.as_deref().map(|file| loaded.path(file));
+    settings.danger_allow_private = discovery.danger_allow_private;
+    settings.https_port = discovery.https_port.unwrap_or(settings.https_port);
+    settings.timeout = discovery.timeout.map_or(settings.timeout, |time| time.0);
+    if let Some(file) = &discovery.known_keys {
+        settings.pins = Pins::none().trust_on_first_use(loaded.path(file));
+    }
+    Resolver::new(settings).map_err(|error| loaded.refuse_section("discovery", error))
+}
+
+fn publication(
+    loaded: &Loaded,
+    publish: &Publish,
+    identity: &Identity,
+) -> Result<Publication, Error> {
+    let field = "discovery.publish";
+    let mut publication =
+        Publication::of(identity).map_err(|error| loaded.refuse_section("discovery.did", error))?;
+    for uri in publish.endpoints.get_ref() {
+        publication = publication
+            .endpoint(uri, &[], publish.agent.as_deref())
+            .map_err(|error| {
+                loaded.refuse(&publish.endpoints, &format!("{field}.endpoints"), error)
+            })?;
+    }
+    for handle in publish.handles.get_ref() {
+        publication = publication
+            .handle(handle)
+            .map_err(|error| loaded.refuse(&publish.handles, &format!("{field}.handles"), error))?;
+    }
+    Ok(publication)
 }
 
 fn certificate(loaded: &Loaded) -> Result<Certificate, Error> {

@@ -2,6 +2,7 @@
 //! the field; what it does not know is refused too, so that no misspelt limit goes unnoticed.
 
 mod agents;
+mod discovery;
 mod sections;
 mod values;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use agents::{Agent, Arguments, Builtin, Exec, Input, Kind, Output as ExecOutput};
+pub(crate) use discovery::{Discovery, Publish};
 pub(crate) use sections::{Admission, CapRule, Http, Limits, Resume, Store, Tls};
 
 use crate::Error;
@@ -44,6 +46,8 @@ pub(crate) struct Config {
     /// Where resumable operations are kept.
     #[serde(default)]
     pub(crate) resume: Resume,
+    /// How it is found, and finds others.
+    pub(crate) discovery: Option<Discovery>,
     /// Where it tells how it is.
     #[serde(default)]
     pub(crate) http: Http,
@@ -110,6 +114,15 @@ impl Loaded {
                 self.source.path.display()
             )));
         }
+        if let Some(Discovery {
+            did: None,
+            publish: Some(publish),
+            ..
+        }) = &config.discovery
+        {
+            let words = "a document is published of a did:web: `discovery.did` is missing";
+            return Err(self.refuse(&publish.listen, "discovery.publish", words));
+        }
         let mut currency = None;
         for (index, rule) in config.caps.iter().enumerate() {
             if let Some(agent) = &rule.agent
@@ -133,6 +146,11 @@ impl Loaded {
     /// A file that a field names: relative to the configuration's directory.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         self.source.dir.join(path)
+    }
+
+    /// Why a section as a whole cannot be used.
+    pub(crate) fn refuse_section(&self, field: &str, words: impl fmt::Display) -> Error {
+        self.source.error(None, field, &words)
     }
 
     /// Why a value cannot be used.
