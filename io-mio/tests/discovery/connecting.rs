@@ -222,7 +222,7 @@ fn disc_2_endpoints_are_tried_in_order_and_each_failure_is_told() {
 
     world.publish(
         "agents.test",
-        &published(&serving, &[bad.clone()]),
+        &published(&serving, std::slice::from_ref(&bad)),
         "no-store",
     );
     let error = builder
