@@ -37,6 +37,7 @@ pub use resumption::{Reconnect, Resumable};
 pub use settings::Settings;
 pub use tls::{ALPN, Certificate, Pin, Trust};
 
+pub use aire_proto::identity::PublicKey;
 pub use aire_proto::{CancelReason, ErrorCode, OpId, StreamId};
 
 /// The programs of the repository's front page are tested too.

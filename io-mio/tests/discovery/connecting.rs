@@ -49,7 +49,7 @@ fn peers_that_are_a_did_web_know_each_other_by_their_documents() {
         .connect(&uri(node.address()))
         .expect("they know each other");
     assert_eq!(client.peer().as_deref(), Some(DID));
-    assert_eq!(node.peers(), [calling.did()]);
+    eventually("the node knows it too", || node.peers() == [calling.did()]);
     assert_eq!(client.is_channel_bound(), Some(true));
     assert_eq!(echo(&client, "hello"), "hello");
 }
