@@ -43,6 +43,7 @@ pub use settings::{Rate, Settings};
 pub use status::{ConnectionInfo, OperationInfo};
 pub use tls::{ALPN, Certificate, Pin, Trust};
 
+pub use aire_proto::identity::PublicKey;
 pub use aire_proto::{CancelReason, ErrorCode, OpId, StreamId};
 
 /// The programs of the repository's front page are tested too.

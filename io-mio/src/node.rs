@@ -212,11 +212,13 @@ impl NodeBuilder {
         if self.resolver.is_some() {
             self.identity = self.identity.also(DID_WEB);
         }
-        let mut driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
+        let driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
         #[cfg(feature = "discovery")]
-        if let Some(resolver) = &self.resolver {
-            driver.resolve_with(resolver.clone());
-        }
+        let driver = match &self.resolver {
+            Some(resolver) => driver.resolving(resolver.clone()),
+            None => driver,
+        };
+        let mut driver = driver;
         if let Some(policy) = self.policy {
             driver.admit_with(policy);
         }

@@ -49,10 +49,9 @@ fn peers_that_are_a_did_web_know_each_other_by_their_documents() {
         .connect(&uri(node.address()))
         .expect("they know each other");
     assert_eq!(client.peer().as_deref(), Some(DID));
+    eventually("the node knows it too", || node.peers() == [calling.did()]);
     assert_eq!(client.is_channel_bound(), Some(true));
-    // Who is served is known: a client may be connected before the node is.
     assert_eq!(echo(&client, "hello"), "hello");
-    assert_eq!(node.peers(), [calling.did()]);
 }
 
 #[test]
@@ -223,7 +222,7 @@ fn disc_2_endpoints_are_tried_in_order_and_each_failure_is_told() {
 
     world.publish(
         "agents.test",
-        &published(&serving, &[bad.clone()]),
+        &published(&serving, std::slice::from_ref(&bad)),
         "no-store",
     );
     let error = builder
