@@ -59,8 +59,9 @@ fn workers(certificate: &Certificate, spent: &Spent, cancels: &Sender<Failure>) 
         })
         .expect("a free name")
         .agent("wait", move |operation: &mut Operation| {
-            operation.send("waiting")?;
-            let end = operation.sleep(Duration::from_secs(60));
+            // A cancel may be here already: that is told too.
+            let sent = operation.send("waiting");
+            let end = sent.and_then(|()| operation.sleep(Duration::from_secs(60)));
             let failure = end.clone().expect_err("somebody cancels");
             let told = cancels.lock().expect("nobody panics with it");
             told.send(failure).expect("the test listens");

@@ -4,7 +4,7 @@
 //! The counts are plain numbers of the one thread that drives the connection. Once it has done all
 //! there is to do, they are added to those that other threads read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use aire_proto::StreamId;
 use aire_proto::wire::{Decoder, FrameType, Piece};
@@ -23,7 +23,10 @@ struct Flow {
 
 impl Flow {
     fn pass(&mut self, mut bytes: &[u8], frames: &mut Frames, payload: &mut u64) {
-        while let Some(piece) = self.decoder.next(&mut bytes) {
+        while !bytes.is_empty() {
+            let Some(piece) = self.decoder.next(&mut bytes) else {
+                return;
+            };
             match piece {
                 Piece::Header(header) => {
                     frames.count(header.frame_type);
@@ -49,7 +52,7 @@ struct Flows {
 /// The counts of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    flows: HashMap<StreamId, Flows>,
+    flows: BTreeMap<StreamId, Flows>,
     frames_received: Frames,
     frames_sent: Frames,
     traffic: Traffic,
