@@ -149,6 +149,8 @@ impl Peer {
         while !self.is_over() {
             match self.quic.stream_send(stream, rest, fin) {
                 Ok(len) => rest = &rest[len..],
+                // QUIC forgets a stream that both sides are done with, and says so in the same way.
+                Err(quiche::Error::Done) if self.has_ended(stream) => break,
                 Err(quiche::Error::Done) => {}
                 Err(quiche::Error::StreamLimit) => {
                     return Err(failed("the server allows no further stream"));

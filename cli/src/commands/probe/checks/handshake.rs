@@ -7,9 +7,10 @@ use aire_proto::capability;
 use aire_proto::identity::Did;
 use aire_proto::wire::Hello;
 
+use crate::commands::probe::peer::Peer;
 use crate::commands::probe::trial::{Trial, good};
 use crate::commands::probe::verdict::{
-    Check, GOOD, Verdict, check, ensure, failed, hostile, not_applicable,
+    Check, GOOD, Stop, Verdict, check, ensure, failed, hostile, not_applicable,
 };
 use crate::commands::probe::wire::{GOODBYE, HELLO, INVOKE, RESUMABLE, frame, prefixed, stranger};
 
@@ -288,9 +289,18 @@ fn more_behind_hello(trial: &Trial<'_>) -> Verdict {
     good(trial.takes(trial.signer(), &hello))
 }
 
-fn early_invoke(trial: &Trial<'_>) -> Verdict {
+/// A connection on which INVOKE is said before HELLO.
+fn early(trial: &Trial<'_>) -> Result<Peer, Stop> {
     let mut peer = trial.connect()?;
+    // For QUIC the control stream is then open too: the server may say its HELLO on it (RFC 9000,
+    // 3.2). On this side it has to be made first.
+    peer.send(0, b"", false)?;
     peer.send(4, &trial.invoke(4, b"early"), true)?;
+    Ok(peer)
+}
+
+fn early_invoke(trial: &Trial<'_>) -> Verdict {
+    let mut peer = early(trial)?;
     peer.linger(Duration::from_millis(300));
     ensure(peer.frames(4).is_empty() && !peer.has_ended(4), || {
         "it was answered before there was a HELLO".into()
@@ -300,10 +310,9 @@ fn early_invoke(trial: &Trial<'_>) -> Verdict {
 }
 
 fn refused_early_invoke(trial: &Trial<'_>) -> Verdict {
-    let mut peer = trial.connect()?;
+    let mut peer = early(trial)?;
     // Signed by somebody else.
     let hello = trial.hello().frame(&stranger());
-    peer.send(4, &trial.invoke(4, b"early"), true)?;
     peer.send(0, &hello, false)?;
     peer.refused(&[BadSignature])?;
     ensure(peer.frames(4).is_empty(), || "it was answered".into())?;

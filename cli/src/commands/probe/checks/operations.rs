@@ -4,7 +4,7 @@ use aire_proto::ErrorCode::{self, AgentNotFound, ProtocolViolation};
 
 use super::wire::is_malformed;
 use crate::commands::probe::trial::{Trial, good, unknown_agent};
-use crate::commands::probe::verdict::{Check, GOOD, Verdict, check, ensure, failed, hostile};
+use crate::commands::probe::verdict::{Check, GOOD, Stop, Verdict, check, ensure, failed, hostile};
 use crate::commands::probe::wire::{GOODBYE, INVOKE, STREAM, frame, prefixed};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -93,6 +93,13 @@ pub(super) const CHECKS: &[Check] = &[
         "An operation that does not begin with INVOKE or RESUME is PROTOCOL_VIOLATION."
     ),
     hostile!(
+        second_invoke,
+        Should,
+        0,
+        ["WIRE-10"],
+        "A second INVOKE on an operation's stream is PROTOCOL_VIOLATION."
+    ),
+    hostile!(
         empty_stream,
         Should,
         0,
@@ -160,7 +167,7 @@ fn in_parallel(trial: &Trial<'_>) -> Verdict {
 }
 
 /// How an INVOKE of nobody ends.
-fn invoke_nobody(trial: &Trial<'_>) -> Result<Option<ErrorCode>, super::super::verdict::Stop> {
+fn invoke_nobody(trial: &Trial<'_>) -> Result<Option<ErrorCode>, Stop> {
     let mut peer = trial.greet()?;
     peer.send(4, &unknown_agent().invoke(4, b"?"), true)?;
     let answer = peer.answer(4)?;
@@ -225,6 +232,12 @@ fn op_id_of_another(trial: &Trial<'_>) -> Verdict {
 fn stream_before_invoke(trial: &Trial<'_>) -> Verdict {
     let mut peer = trial.greet()?;
     peer.send(4, &frame(STREAM, 4, b"of what?"), false)?;
+    good(peer.refused(&[ProtocolViolation]))
+}
+
+fn second_invoke(trial: &Trial<'_>) -> Verdict {
+    let mut peer = trial.streaming(200, 50)?;
+    peer.send(4, &trial.invoke(4, b"again"), false)?;
     good(peer.refused(&[ProtocolViolation]))
 }
 
