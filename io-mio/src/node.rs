@@ -212,13 +212,11 @@ impl NodeBuilder {
         if self.resolver.is_some() {
             self.identity = self.identity.also(DID_WEB);
         }
-        let driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
+        let mut driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
         #[cfg(feature = "discovery")]
-        let driver = match &self.resolver {
-            Some(resolver) => driver.resolving(resolver.clone()),
-            None => driver,
-        };
-        let mut driver = driver;
+        if let Some(resolver) = self.resolver.clone() {
+            driver.resolve_with(resolver);
+        }
         if let Some(policy) = self.policy {
             driver.admit_with(policy);
         }

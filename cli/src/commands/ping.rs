@@ -89,7 +89,9 @@ fn connected(client: &Client, took: Duration, out: &mut Output) -> Result<(), Er
     }
     out.line(format_args!("{address} is {peer}"))?;
     let took = Took(took);
-    out.line(format_args!("connected, with both HELLOs judged, in {took}"))?;
+    out.line(format_args!(
+        "connected, with both HELLOs judged, in {took}"
+    ))?;
     out.flush()
 }
 

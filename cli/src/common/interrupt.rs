@@ -10,8 +10,8 @@ use aire_mio::Bell;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::Exit;
 use crate::Error;
+use crate::error::Exit;
 
 /// Watches for signals. As long as nobody listens, the first one ends the process; then it is
 /// noted, and the second one ends the process.

@@ -227,13 +227,6 @@ impl Driver {
         self.shared.policy = Some(Box::new(policy));
     }
 
-    /// The same, as [`resolve_with`](Self::resolve_with).
-    #[cfg(feature = "discovery")]
-    pub(crate) fn resolving(mut self, keys: crate::Resolver) -> Self {
-        self.resolve_with(keys);
-        self
-    }
-
     fn bind(local: SocketAddr, identity: Identity, settings: Settings) -> Result<Self, Error> {
         let socket = UdpSocket::bind(local).map_err(|source| Error::Bind {
             address: local,

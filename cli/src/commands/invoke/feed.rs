@@ -71,11 +71,7 @@ impl Feed {
     }
 }
 
-fn read_lines(
-    mut from: impl BufRead,
-    lines: &SyncSender<io::Result<Vec<u8>>>,
-    bell: &Bell,
-) {
+fn read_lines(mut from: impl BufRead, lines: &SyncSender<io::Result<Vec<u8>>>, bell: &Bell) {
     loop {
         let mut line = Vec::new();
         let read = from
