@@ -11,7 +11,7 @@ SEED =
 # BoringSSL, under quiche, is built from source.
 NATIVE = cxx cmake libclang
 
-.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb firmware lint clean
+.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb firmware package lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,10 @@ firmware: ## the agent on two emulated boards, against our node and one over qui
 	$(ENSURE) $(NATIVE) go thumb-firmware qemu-arm arm-binutils python
 	scripts/quic-size.sh
 	scripts/firmware.sh
+
+package: ## what would be published, packed and built as its users would
+	$(ENSURE) $(NATIVE)
+	cargo publish --dry-run --locked -p aire-proto -p aire-quic -p aire-mio -p aire-embassy -p aire-cli
 
 lint: ## formatting, clippy and documentation, warnings denied
 	$(ENSURE) $(NATIVE) lint

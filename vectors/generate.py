@@ -15,7 +15,8 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from encoder import (  # noqa: E402
-    bad_hellos, bad_operations, channel, delegation, ed25519, hellos, positive, resumption, wire,
+    addresses, bad_hellos, bad_operations, channel, delegation, ed25519, hellos, positive,
+    resumption, wire,
 )
 from encoder.signed import PUBLISHED  # noqa: E402
 
@@ -40,6 +41,7 @@ SETS = {
     ),
     "channel-binding": (channel.good, channel.wrong),
     "delegation-paths": (delegation.paths,),
+    "addresses": (addresses.uris, addresses.handles, addresses.did_webs),
 }
 
 

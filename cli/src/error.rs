@@ -137,15 +137,25 @@ fn exit_of_library(error: &aire_mio::Error) -> Exit {
         | E::NoResolver(_)
         | E::AgentTaken(_)
         | E::Ticket(_) => Exit::Usage,
-        E::OtherPeer { .. } => Exit::Refused,
-        E::Unresolved(ResolveError::Target { .. }) => Exit::Usage,
-        E::Unresolved(_)
-        | E::Resolve { .. }
-        | E::TimedOut
-        | E::NotConnected(_)
-        | E::Unreachable { .. } => Exit::Unreachable,
+        E::Resolve { .. } | E::TimedOut | E::NotConnected(_) => Exit::Unreachable,
         E::Closed(closed) => exit_of_closed(closed),
+        E::Unresolved(error) => exit_of_resolver(error),
+        E::OtherPeer { .. } => Exit::Refused,
+        // Whoever was reached and refused says more than who was not reached.
+        E::Unreachable { tried, .. } => {
+            let mut exits = tried.iter().map(|(_, error)| exit_of_library(error));
+            let told = exits.find(|exit| *exit != Exit::Unreachable);
+            told.unwrap_or(Exit::Unreachable)
+        }
         _ => Exit::Failed,
+    }
+}
+
+const fn exit_of_resolver(error: &ResolveError) -> Exit {
+    match error {
+        ResolveError::Target { .. } | ResolveError::PinFile { .. } => Exit::Usage,
+        ResolveError::KeyChanged { .. } | ResolveError::NotAlsoKnownAs { .. } => Exit::Refused,
+        _ => Exit::Unreachable,
     }
 }
 

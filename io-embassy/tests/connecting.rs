@@ -91,7 +91,7 @@ fn nothing_is_said_before_the_time_is_known() {
         let handle = world.timeless(options(&certificate), 3);
         eventually("it waits for the time", || handle.status() == Status::Time).await;
         Timer::after_millis(100).await;
-        assert_eq!(world.link.borrow().packets(), [0, 0]);
+        assert_eq!(world.link.borrow().datagrams(), [0, 0]);
         handle.set_unix_time(unix_now());
         handle.connected().await;
     });

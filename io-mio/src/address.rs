@@ -1,33 +1,33 @@
-//! `aire://host[:port][/agent[/operation]]` (`URI-1` to `URI-3`).
+//! Where a node is, and what to ask of it: an `aire://` URI that owns its parts (`URI-1` to
+//! `URI-5`).
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-use url::{Host, Url};
+pub use aire_proto::address::DEFAULT_PORT;
+use aire_proto::address::{Encoded, Host, Uri};
 
 use crate::Error;
 
-/// The port of a URI that names none (`URI-2`).
-pub const DEFAULT_PORT: u16 = 4433;
-
-/// Where a node is, and what to ask of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a node is, and what to ask of it: an `aire://` URI without userinfo. Equal as `URI-4` has
+/// it, printed in the normal form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
-    host: Host<String>,
+    /// The URI without agent and operation, in the normal form.
+    node: String,
+    host: String,
     port: u16,
     agent: Option<String>,
     operation: Option<String>,
 }
 
 impl Address {
-    /// The host, without the brackets of an IPv6 address: what the certificate must be for.
+    /// The host in lower case, without the brackets of an IPv6 address: what the certificate must
+    /// be for.
     #[must_use]
     pub fn host(&self) -> String {
-        match &self.host {
-            Host::Ipv6(ip) => ip.to_string(),
-            other => other.to_string(),
-        }
+        self.host.clone()
     }
 
     /// The UDP port.
@@ -48,12 +48,18 @@ impl Address {
         self.operation.as_deref()
     }
 
+    /// The node's own URI, in the normal form: without agent and operation.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// The URI of an agent's operation at this node.
     pub(crate) fn uri_of(&self, agent: &str, operation: &str) -> String {
-        let (agent, operation) = (encode_percent(agent), encode_percent(operation));
-        match operation.is_empty() {
-            true => format!("{self}/{agent}"),
-            false => format!("{self}/{agent}/{operation}"),
+        let (node, agent, operation) = (&self.node, Encoded(agent), Encoded(operation));
+        match operation.0.is_empty() {
+            true => format!("{node}/{agent}"),
+            false => format!("{node}/{agent}/{operation}"),
         }
     }
 
@@ -74,97 +80,48 @@ impl Address {
     }
 }
 
+/// Takes over what was parsed. A handle is refused: it must be resolved first (`URI-5`).
+impl TryFrom<Uri<'_>> for Address {
+    type Error = Error;
+
+    fn try_from(uri: Uri<'_>) -> Result<Self, Error> {
+        if uri.userinfo().is_some() {
+            return Err(Error::Uri {
+                uri: uri.to_string(),
+                reason: "it names a person, so it is a handle to be resolved first",
+            });
+        }
+        Ok(Self {
+            node: uri.node().to_string(),
+            host: match uri.host() {
+                Host::V6(ip) => ip.to_string(),
+                other => other.to_string(),
+            },
+            port: uri.port(),
+            agent: uri.agent().map(|agent| agent.to_string()),
+            operation: uri.operation().map(|operation| operation.to_string()),
+        })
+    }
+}
+
 impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |reason| Error::Uri {
+        let uri = Uri::parse(text).map_err(|error| Error::Uri {
             uri: text.into(),
-            reason,
-        };
-        let url = Url::parse(text).map_err(|_| bad("it does not parse"))?;
-        if url.scheme() != "aire" {
-            return Err(bad("it does not begin with aire://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad(
-                "it names a person, so it is a handle to be resolved first",
-            ));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("it has a query or a fragment"));
-        }
-        let host = match url.host() {
-            // For an unknown scheme the parser leaves IPv4 addresses and case alone.
-            Some(Host::Domain(name)) => {
-                Host::parse(name).map_err(|_| bad("its host is no name and no address"))?
-            }
-            Some(other) => other.to_owned(),
-            None => return Err(bad("it names no host")),
-        };
-        let mut segments = url
-            .path()
-            .split('/')
-            .skip(1)
-            .filter(|text| !text.is_empty());
-        let mut next = || {
-            let segment = segments.next().map(decode_percent);
-            segment
-                .transpose()
-                .map_err(|()| bad("its path is not percent-encoded UTF-8"))
-        };
-        let (agent, operation, rest) = (next()?, next()?, next()?);
-        if rest.is_some() {
-            return Err(bad("its path has more than an agent and an operation"));
-        }
-        Ok(Self {
-            host,
-            port: url.port().unwrap_or(DEFAULT_PORT),
-            agent,
-            operation,
-        })
+            reason: error.as_str(),
+        })?;
+        uri.try_into()
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "aire://{}:{}", self.host, self.port)
+        f.write_str(&self.node)?;
+        let mut segments = self.agent.iter().chain(&self.operation);
+        segments.try_for_each(|segment| write!(f, "/{}", Encoded(segment)))
     }
-}
-
-/// Everything but RFC 3986's unreserved characters in percent signs.
-fn encode_percent(segment: &str) -> String {
-    let mut encoded = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
-fn decode_percent(segment: &str) -> Result<String, ()> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (hex, after) = after.split_at_checked(2).ok_or(())?;
-        // A sign is no digit, although the parser takes one.
-        let hex = std::str::from_utf8(hex).map_err(|_| ())?;
-        if hex.starts_with('+') {
-            return Err(());
-        }
-        bytes.push(u8::from_str_radix(hex, 16).map_err(|_| ())?);
-        rest = after;
-    }
-    String::from_utf8(bytes).map_err(|_| ())
 }
 
 #[cfg(test)]
@@ -189,17 +146,43 @@ mod tests {
             least.resolve().expect("an address"),
             "[::1]:4433".parse().expect("one")
         );
-        assert_eq!(
-            parse("aire://127.0.0.1:5").expect("good").to_string(),
-            "aire://127.0.0.1:5"
-        );
+    }
+
+    #[test]
+    fn the_normal_form_is_printed_and_compared() {
+        for (text, normal) in [
+            ("aire://127.0.0.1:5", "aire://127.0.0.1:5"),
+            ("AIRE://[0::1]:4433/", "aire://[::1]"),
+            (
+                "aire://A.example/%61%20b/%2f/",
+                "aire://a.example/a%20b/%2F",
+            ),
+        ] {
+            let address = parse(text).expect("it is good");
+            assert_eq!(address.to_string(), normal);
+            assert_eq!(parse(normal), Ok(address));
+        }
+        assert_ne!(parse("aire://a/b"), parse("aire://a/B"));
+        assert_ne!(parse("aire://a/b"), parse("aire://a"));
+    }
+
+    #[test]
+    fn an_operation_at_the_node_has_a_uri_whatever_was_asked_of_it() {
+        let address = parse("aire://A:99/other/op").expect("it is good");
+        let uri = address.uri_of("my agent", "a/b");
+        assert_eq!(uri, "aire://a:99/my%20agent/a%2Fb");
+        let back = parse(&uri).expect("it is good");
+        assert_eq!(back.agent(), Some("my agent"));
+        assert_eq!(back.operation(), Some("a/b"));
+        assert_eq!(address.uri_of("agent", ""), "aire://a:99/agent");
+        assert_eq!(address.node(), "aire://a:99");
     }
 
     #[test]
     fn what_is_no_uri_of_a_node_is_refused_with_the_reason() {
         for (text, reason) in [
             ("http://a", "begin with aire"),
-            ("nonsense", "does not parse"),
+            ("nonsense", "begin with aire"),
             ("aire://", "no host"),
             ("aire://me@host", "handle"),
             ("aire://a/b/c/d", "more than"),

@@ -113,11 +113,12 @@ impl ClientBuilder {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let mut identity = self.identity.also(RESUMABLE);
+        let identity = self.identity.also(RESUMABLE);
         #[cfg(feature = "discovery")]
-        if self.resolver.is_some() {
-            identity = identity.also(DID_WEB);
-        }
+        let identity = match &self.resolver {
+            Some(_) => identity.also(DID_WEB),
+            None => identity,
+        };
         let mut driver = Driver::client(local, &self.trust, identity, self.settings)?;
         let service = Service {
             #[cfg(feature = "discovery")]

@@ -155,6 +155,12 @@ impl Identity {
         self.signer.public_key()
     }
 
+    /// Its key, for programs that build and sign frames themselves.
+    #[must_use]
+    pub fn signer(&self) -> &Ed25519Signer {
+        &self.signer
+    }
+
     /// What it can do.
     #[must_use]
     pub fn capabilities(&self) -> &[Capability<'static>] {

@@ -32,7 +32,9 @@ pub use error::Error;
 pub use identity::Identity;
 pub use metrics::{Frames, HandshakesFailed, Kind, Metrics, OperationsEnded, Sample, Traffic};
 pub use node::{Node, NodeBuilder};
-pub use operation::{Bell, Branch, BranchEnd, Failure, Input, OnFailure, Operation, Received, Watch};
+pub use operation::{
+    Bell, Branch, BranchEnd, Failure, Input, OnFailure, Operation, Received, Watch,
+};
 pub use policy::{AccessError, AccessList, Peer};
 #[cfg(feature = "discovery")]
 pub use resolver::{Pins, ResolveError, Resolver, ResolverSettings};
@@ -41,6 +43,7 @@ pub use settings::{Rate, Settings};
 pub use status::{ConnectionInfo, OperationInfo};
 pub use tls::{ALPN, Certificate, Pin, Trust};
 
+pub use aire_proto::identity::PublicKey;
 pub use aire_proto::{CancelReason, ErrorCode, OpId, StreamId};
 
 /// The programs of the repository's front page are tested too.

@@ -186,7 +186,8 @@ impl Mailbox {
         connection: ConnectionKey,
         answer: Result<aire_proto::identity::PublicKey, crate::ResolveError>,
     ) {
-        self.send(Message::KeyFetched(connection, answer));
+        // A loop that has ended waits for no key.
+        let _over = self.send(Message::KeyFetched(connection, answer));
     }
 
     /// Asks something about a connection. What is asked keeps the sender for as long as an answer

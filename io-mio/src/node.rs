@@ -214,8 +214,8 @@ impl NodeBuilder {
         }
         let mut driver = Driver::server(listen, &self.certificate, self.identity, self.settings)?;
         #[cfg(feature = "discovery")]
-        if let Some(resolver) = &self.resolver {
-            driver.resolve_with(resolver.clone());
+        if let Some(resolver) = self.resolver.clone() {
+            driver.resolve_with(resolver);
         }
         if let Some(policy) = self.policy {
             driver.admit_with(policy);

@@ -8,7 +8,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use aire_proto::address::service::{self, ServiceError, Version};
+pub use aire_proto::address::service::Version;
+use aire_proto::address::service::{self, ServiceError};
 use aire_proto::address::{
     DidWeb, DidWebError, DocumentUrl, Handle, HandleError, HttpsBody, HttpsUrl, TxtRecord,
 };

@@ -224,8 +224,18 @@ impl Trust {
         Self(Trusted::Anybody)
     }
 
+    /// TLS 1.3 for a client with this trust: for programs that drive QUIC themselves. The host's
+    /// name is to be checked on top of it where [`checks_name`](Self::checks_name) says so.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::File`], [`Error::FileContent`].
+    pub fn tls(&self) -> Result<SslContextBuilder, Error> {
+        client(self)
+    }
+
     /// Whether the certificate must be for the host's name.
-    pub(crate) const fn checks_name(&self) -> bool {
+    #[must_use]
+    pub const fn checks_name(&self) -> bool {
         matches!(self.0, Trusted::SystemRoots | Trusted::CaFile(_))
     }
 }

@@ -3,8 +3,8 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use aire_mio::{Certificate, ErrorCode, Failure, Node, Operation, Settings};
@@ -54,6 +54,39 @@ fn a_bare_peer_that_keeps_the_rules_is_served() {
     let answer = raw.ask(4, "echo", b"hello");
     assert_eq!(stream_payloads(&answer), [b"hello"]);
     assert!(answer.iter().all(|frame| frame.op == 4));
+}
+
+#[test]
+fn the_end_of_a_stream_comes_although_the_packet_that_first_said_it_is_lost() {
+    let certificate = certificate();
+    let (end, ends) = mpsc::channel::<()>();
+    let ends = Mutex::new(ends);
+    let node = builder(&certificate)
+        .agent("late", move |operation: &mut Operation| {
+            operation.send([7; 300])?;
+            let _told = ends.lock().expect("not poisoned").recv();
+            Ok(())
+        })
+        .expect("a free name")
+        .listen(any_port())
+        .expect("a free port");
+    let mut raw = Raw::greet(node.address());
+    raw.linger(Duration::from_millis(50));
+    raw.say(4, &invoke(4, "late", b""), true);
+    raw.flush();
+    let answer = loop {
+        let datagram = raw.take_datagram();
+        if (300..500).contains(&datagram.len()) {
+            break datagram;
+        }
+        raw.look_at(datagram, node.address());
+    };
+    end.send(()).expect("the agent waits");
+    raw.lose_for(Duration::from_millis(100));
+    // Only now the answer is acknowledged.
+    raw.look_at(answer, node.address());
+    raw.until("the operation ends", |raw| raw.finished(4));
+    assert_eq!(stream_payloads(&raw.frames(4)), [[7; 300]]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn after_several_cuts_every_frame_comes_once_and_in_order() {
     for operation in &mut operations {
         assert_eq!(numbers(operation), (4..=1000).collect::<Vec<_>>());
     }
-    assert!(stage.node.metrics().detached >= 9);
+    // Not `detached`: the client may be back before the node misses it.
+    assert!(stage.node.metrics().resumed >= 9);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! A [`Vector`] says what some bytes mean ([`FrameVector`], [`ConcatVector`],
 //! [`VarintVector`], [`DidKeyVector`]), or what a receiver answers them with
 //! ([`MalformedVector`]); [`BindingVector`] and [`PathVector`] do both for frames of this
-//! project. The receiver that the outcomes assume is described by
+//! project, [`AddressVector`] for text. The receiver that the outcomes assume is described by
 //! [`CLOCK_MS`], [`RECEIVER_CAPABILITIES`] and [`FRAME_LIMIT`]. `vectors/README.md`
 //! documents the JSON.
 //!
@@ -27,10 +27,10 @@ mod model;
 mod read;
 
 pub use model::{
-    BindingVector, Body, Budget, Cancel, Capability, Closes, ConcatVector, Decoded, Delegate,
-    DidKeyVector, ErrorCode, ErrorPayload, Frame, FrameVector, Hello, Hop, Invoke, MalformedVector,
-    PathFault, PathVector, Place, Resumable, Resume, Resumption, SignatureBlock, Signing,
-    SigningInputs, VarintVector, Vector,
+    AddressVector, BindingVector, Body, Budget, Cancel, Capability, Closes, ConcatVector, Decoded,
+    Delegate, DidKeyVector, DidWebParts, ErrorCode, ErrorPayload, Frame, FrameVector, HandleParts,
+    Hello, Hop, Invoke, MalformedVector, PathFault, PathVector, Place, Resumable, Resume,
+    Resumption, SignatureBlock, Signing, SigningInputs, UriParts, VarintVector, Vector,
 };
 pub use read::{ReadError, read};
 
@@ -63,7 +63,7 @@ const UPSTREAM: [(&str, &str); 4] = [
 ];
 
 /// The generated files: name and text.
-const OWN: [(&str, &str); 9] = [
+const OWN: [(&str, &str); 10] = [
     ("own/varints.json", include_str!("../own/varints.json")),
     ("own/envelopes.json", include_str!("../own/envelopes.json")),
     (
@@ -91,6 +91,7 @@ const OWN: [(&str, &str); 9] = [
         "own/delegation-paths.json",
         include_str!("../own/delegation-paths.json"),
     ),
+    ("own/addresses.json", include_str!("../own/addresses.json")),
 ];
 
 /// The vectors that the specification publishes.

@@ -68,6 +68,30 @@ impl Vector {
         }
     }
 
+    /// The URI, if it is a vector about one.
+    pub fn as_uri(&self) -> Option<&AddressVector<UriParts>> {
+        match &self.body {
+            Body::Uri(uri) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// The handle, if it is a vector about one.
+    pub fn as_handle(&self) -> Option<&AddressVector<HandleParts>> {
+        match &self.body {
+            Body::Handle(handle) => Some(handle),
+            _ => None,
+        }
+    }
+
+    /// The `did:web`, if it is a vector about one.
+    pub fn as_did_web(&self) -> Option<&AddressVector<DidWebParts>> {
+        match &self.body {
+            Body::DidWeb(did_web) => Some(did_web),
+            _ => None,
+        }
+    }
+
     /// The key pair, if it is a vector about one.
     pub fn as_did_key(&self) -> Option<&DidKeyVector> {
         match &self.body {
@@ -94,6 +118,12 @@ pub enum Body {
     Binding(Box<BindingVector>),
     /// Bytes that shall be the path of a delegated operation.
     Path(PathVector),
+    /// Text that shall be an `aire://` URI (URI-1).
+    Uri(AddressVector<UriParts>),
+    /// Text that shall be a handle (DISC-3).
+    Handle(AddressVector<HandleParts>),
+    /// Text that shall be a `did:web` (ID-3).
+    DidWeb(AddressVector<DidWebParts>),
 }
 
 /// One well-formed frame: its bytes, its envelope, and what its payload means.
@@ -603,6 +633,60 @@ pub struct Hop {
     pub did: String,
     /// The agent.
     pub agent: String,
+}
+
+/// Text that shall be an address.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressVector<T> {
+    /// The text.
+    pub text: String,
+    /// What it means; absent where it is refused.
+    pub parts: Option<T>,
+}
+
+/// What a URI means.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UriParts {
+    /// The URI in its normal form, which all that equal it share (URI-4).
+    pub normal: String,
+    /// The host in the normal form, with the brackets of an IPv6 address.
+    pub host: String,
+    /// The port (URI-2).
+    pub port: u16,
+    /// The localpart of a handle (URI-5).
+    #[serde(default)]
+    pub userinfo: Option<String>,
+    /// The agent's id, decoded (URI-3).
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// The operation, decoded (URI-3).
+    #[serde(default)]
+    pub operation: Option<String>,
+}
+
+/// What a handle means.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandleParts {
+    /// The handle as people see it.
+    pub shown: String,
+    /// Where HTTPS looks it up (DISC-5).
+    pub https_url: String,
+    /// What the DID document must hold (DISC-7).
+    pub also_known_as: String,
+    /// Where DNS looks it up (DISC-4); absent where DNS has no such name.
+    #[serde(default)]
+    pub txt_name: Option<String>,
+}
+
+/// What a `did:web` means.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DidWebParts {
+    /// Where its document is.
+    pub url: String,
 }
 
 /// Why a delegation path is refused.

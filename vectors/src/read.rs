@@ -79,6 +79,9 @@ fn vector(file: &'static str, id: &str, mut fields: Map<String, Value>) -> Resul
             Body::Binding(Box::new(parse(fields)?))
         }
         Some("path") => Body::Path(parse(fields)?),
+        Some("uri") => Body::Uri(parse(fields)?),
+        Some("handle") => Body::Handle(parse(fields)?),
+        Some("did-web") => Body::DidWeb(parse(fields)?),
         Some(other) => return Err(format!("kind {other} is unknown")),
     };
     if published && matches!(&body, Body::Frame(frame) if frame.signing.is_some()) {

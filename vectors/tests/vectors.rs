@@ -333,6 +333,28 @@ fn paths_of_up_to_sixteen_hops_are_read_and_longer_ones_refused() {
 }
 
 #[test]
+fn addresses_of_every_kind_are_covered_both_good_and_refused() {
+    let mut seen = BTreeSet::new();
+    for vector in &own() {
+        let kind_and_good = match &vector.body {
+            Body::Uri(uri) => ("uri", uri.parts.is_some()),
+            Body::Handle(handle) => ("handle", handle.parts.is_some()),
+            Body::DidWeb(did_web) => ("did-web", did_web.parts.is_some()),
+            _ => continue,
+        };
+        let bad = format!("{}-bad-", kind_and_good.0);
+        assert_eq!(
+            vector.id.starts_with(&bad),
+            !kind_and_good.1,
+            "{}",
+            vector.id
+        );
+        seen.insert(kind_and_good);
+    }
+    assert_eq!(seen.len(), 3 * 2);
+}
+
+#[test]
 fn what_is_refused_although_well_formed_says_why() {
     let vectors = own();
     let mut codes = BTreeSet::new();

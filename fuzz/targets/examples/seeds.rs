@@ -47,12 +47,27 @@ fn main() -> io::Result<()> {
             }
             Body::Varint(varint) => write("payloads", id, &[&varint.encoded])?,
             Body::Binding(binding) => write("decoder", id, &[&[5], &binding.encoded])?,
+            Body::Uri(uri) => {
+                let other = uri.parts.as_ref().map_or("", |parts| &parts.normal);
+                let text = uri.text.as_bytes();
+                write("address", id, &[text])?;
+                write(
+                    "address",
+                    &format!("{id}-two"),
+                    &[text, b"\n", other.as_bytes()],
+                )?;
+            }
+            Body::Handle(handle) => write("address", id, &[handle.text.as_bytes()])?,
+            Body::DidWeb(did_web) => write("address", id, &[did_web.text.as_bytes()])?,
             Body::Path(path) => {
                 write("decoder", id, &[&[5], &path.encoded])?;
                 let payload = path.encoded.get(4..).unwrap_or_default();
                 write("payloads", id, &[payload])?;
             }
         }
+    }
+    for (number, answer) in ANSWERS.iter().enumerate() {
+        write("address", &format!("answer-{number}"), &[answer.as_bytes()])?;
     }
     quic(&write)?;
     // Scripts and walks have no vectors: a few bytes of each kind.
@@ -74,6 +89,13 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// What a handle's lookups answer with, and a version: addresses that are no vectors.
+const ANSWERS: &[&str] = &[
+    "did=did:web:example.com:a",
+    "did:web:example.com\n",
+    "aire/v0.4",
+];
 
 /// Writes a seed: its target's name, its own, and the pieces that it is made of.
 type Write<'a> = dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()> + 'a;

@@ -4,6 +4,8 @@
 //! A target panics when something does not hold. They share the in-memory link, the scripts and
 //! the walks of `aire-proto`'s own tests.
 
+#[path = "../../../proto/tests/support/address.rs"]
+mod addresses;
 #[path = "../../../proto/tests/support/bounded.rs"]
 mod bounded;
 #[path = "../../../proto/tests/support/mod.rs"]
@@ -20,6 +22,12 @@ pub use handshake::hello;
 use bounded::Bounded;
 use support::script::{self, Roomy};
 use support::walk;
+
+/// Text as a URI, a handle, a `did:web` or an answer: what is read, is printed and read again as the
+/// same, and leads nowhere but where it says. Two lines are two texts to compare.
+pub fn address(data: &[u8]) {
+    addresses::check(data);
+}
 
 /// One connection with a scripted peer, or two that walk: however the input is cut, and whatever
 /// its storage, a connection does the same.

@@ -47,6 +47,11 @@ fn the_payloads_corpus_holds() {
 }
 
 #[test]
+fn the_address_corpus_holds() {
+    replay("address", aire_fuzz_targets::address);
+}
+
+#[test]
 fn the_connection_corpus_holds() {
     replay("connection", aire_fuzz_targets::connection);
 }
@@ -93,6 +98,7 @@ fn every_target_copes_with_nothing_at_all() {
         aire_fuzz_targets::hello,
         aire_fuzz_targets::payloads,
         aire_fuzz_targets::connection,
+        aire_fuzz_targets::address,
         quic::certificates,
         quic::datagrams,
         quic::frames,

@@ -163,6 +163,11 @@ func (s *session) fromInitiator(stream *quic.Stream, in *bufio.Reader, w *work) 
 		}
 		return false
 	}
+	if err := laterFault(f, uint64(stream.StreamID())); err != nil {
+		s.streamFault(stream, err)
+		w.stop(err)
+		return false
+	}
 	switch f.Type {
 	case aire.TypeCancel:
 		_, signed, err := aire.DecodeSignedCancel(f.Payload)
@@ -182,6 +187,21 @@ func (s *session) fromInitiator(stream *quic.Stream, in *bufio.Reader, w *work) 
 		w.budget(b)
 	}
 	return true
+}
+
+// laterFault finds what must not follow the frame that opened operation id: a
+// frame of another (GAP-2), or one that belongs elsewhere.
+func laterFault(f aire.Frame, id uint64) error {
+	switch f.Type {
+	case aire.TypeHello, aire.TypeReserved2, aire.TypeGoodbye,
+		aire.TypeInvoke, aire.TypeResume, aire.TypeDelegate, aire.TypeResumable:
+	default:
+		if f.OpID == id {
+			return nil
+		}
+	}
+	why := fmt.Sprintf("type %#x of operation %d on stream %d", byte(f.Type), f.OpID, id)
+	return &aire.Error{Code: aire.ProtocolViolation, Why: why}
 }
 
 func errorCode(err error) aire.Code {

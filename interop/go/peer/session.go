@@ -92,7 +92,9 @@ func (s *session) handshake(hello []byte, seen ControlFrame) error {
 		h.NodeID, h.Minor, min(h.Minor, s.Minor), len(h.Caps), h.Extra)
 	s.peer, s.active = h.NodeID, map[string]bool{}
 	for _, c := range h.Caps {
-		if slices.Contains(s.Caps, c.Name) {
+		// RESUMABLE and RESUME are of minor version 4 (GAP-13).
+		known := c.Name != capResumable || min(h.Minor, s.Minor) >= 4
+		if known && slices.Contains(s.Caps, c.Name) {
 			s.active[c.Name] = true
 		}
 	}

@@ -22,6 +22,9 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 /// (`GAP-5`).
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How long a task may take to read what came before the connection ended.
+const READ_OUT: Duration = Duration::from_secs(2);
+
 /// However short the patience, no PING follows another sooner.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -61,6 +64,7 @@ impl Engine {
         }
         self.up = false;
         self.closing = None;
+        self.gone = None;
         self.moved = false;
         self.nonces = fresh.nonces;
         self.last_heard = at;
@@ -90,14 +94,18 @@ impl Engine {
             .filter(|_| self.up)
             .map(of_protocol);
         let closing = self.closing.map(|(_, due)| due);
-        [quic, proto, closing, self.ping_due()]
+        let gone = self.gone.map(|(_, due)| due);
+        [quic, proto, closing, gone, self.ping_due()]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn ping_due(&self) -> Option<Instant> {
-        let wanted = self.options.keep_alive.filter(|_| self.is_open())?;
+        let wanted = self
+            .options
+            .keep_alive
+            .filter(|_| self.is_open() && self.gone.is_none())?;
         let patience = Duration::from_ticks(self.options.idle_timeout.as_ticks() / 3);
         let interval = wanted.min(patience).max(MIN_PING_INTERVAL);
         self.last_heard.max(self.last_ping).checked_add(interval)
@@ -166,7 +174,7 @@ impl Engine {
                 Quic::Writable(id) => self.stream_writable(id),
                 Quic::Reset { stream, code } => self.stream_reset(stream, code),
                 Quic::Stopped { stream, code } => self.stream_stopped(stream, code),
-                Quic::Closed(reason) => self.quic_closed(reason, now),
+                Quic::Closed(reason) => self.quic_closed(reason, now, at),
             }
         }
     }
@@ -275,14 +283,43 @@ impl Engine {
         }
     }
 
-    /// QUIC is over: so is everything on it.
-    fn quic_closed(&mut self, reason: aire_quic::CloseReason, now: Now) {
+    /// QUIC is over. What it brought before is still read.
+    fn quic_closed(&mut self, reason: aire_quic::CloseReason, now: Now, at: Instant) {
         debug!("the connection is over: {}", reason);
+        self.closing = None;
+        if self.is_open() {
+            self.gone = Some((reason, at.checked_add(READ_OUT).unwrap_or(at)));
+        } else {
+            self.end(reason, now);
+        }
+    }
+
+    /// Ends what is left of a connection that is over, once nothing of it waits to be read.
+    pub(super) fn end_if_read(&mut self, at: Instant, now: Now) {
+        let Some((reason, due)) = self.gone else {
+            return;
+        };
+        if due <= at || !self.has_unread(now) {
+            self.gone = None;
+            self.end(reason, now);
+        }
+    }
+
+    /// Whether something came that nobody will send again.
+    fn has_unread(&self, now: Now) -> bool {
+        self.slots.iter().any(|slot| {
+            let came = slot.stream.and_then(quic_id).map(|id| self.quic.peek(id));
+            let waits = came.is_some_and(|came| came.fin || !came.bytes.is_empty());
+            (waits || slot.front.is_some()) && !slot.has_token(now.unix)
+        })
+    }
+
+    /// The connection is over, and everything on it.
+    fn end(&mut self, reason: aire_quic::CloseReason, now: Now) {
         let told = match reason {
             aire_quic::CloseReason::Application { code } => Some(code),
             _ => None,
         };
-        self.closing = None;
         if self.up {
             self.proto.connection_lost(told);
             self.take_events(now);

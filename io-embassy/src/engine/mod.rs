@@ -69,6 +69,8 @@ pub(crate) struct Engine {
     nonces: ([u8; 16], [u8; 16]),
     /// CONNECTION_CLOSE with this code is due then.
     closing: Option<(u64, Instant)>,
+    /// QUIC is over, for this reason, and what it brought can be read until then.
+    gone: Option<(aire_quic::CloseReason, Instant)>,
     last_heard: Instant,
     last_ping: Instant,
     runner: WakerRegistration,
@@ -99,6 +101,7 @@ impl Engine {
             up: false,
             nonces: ([0; 16], [0; 16]),
             closing: None,
+            gone: None,
             last_heard: Instant::MIN,
             last_ping: Instant::MIN,
             runner: WakerRegistration::new(),
@@ -153,6 +156,7 @@ impl Engine {
             self.resume_suspended(now);
         }
         self.advance(at, now);
+        self.end_if_read(at, now);
         self.sweep();
     }
 

@@ -15,6 +15,10 @@ use super::Rng;
 /// The longest IP packet.
 const MTU: usize = 1500;
 
+/// Where an IPv4 packet says what is in it, and what it says of UDP.
+const IPV4_PROTOCOL: usize = 9;
+const UDP: u8 = 17;
+
 /// What happens on the way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
@@ -38,6 +42,8 @@ struct Pipe {
     reader: Option<Waker>,
     /// Packets that were put in.
     count: u64,
+    /// UDP datagrams among them.
+    datagrams: u64,
 }
 
 /// The wire.
@@ -56,9 +62,9 @@ impl Link {
         }))
     }
 
-    /// How many packets went each way.
-    pub fn packets(&self) -> [u64; 2] {
-        [self.pipes[0].count, self.pipes[1].count]
+    /// How many UDP datagrams went each way. What the stack says by itself, ICMP, does not count.
+    pub fn datagrams(&self) -> [u64; 2] {
+        [self.pipes[0].datagrams, self.pipes[1].datagrams]
     }
 
     fn happens(&mut self, of_a_thousand: u64) -> bool {
@@ -68,6 +74,7 @@ impl Link {
     fn send(&mut self, to: usize, mut packet: Vec<u8>) {
         let weather = self.weather;
         self.pipes[to].count += 1;
+        self.pipes[to].datagrams += u64::from(packet[IPV4_PROTOCOL] == UDP);
         if weather.cut || self.happens(weather.lost) {
             return;
         }

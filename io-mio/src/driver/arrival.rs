@@ -157,7 +157,7 @@ impl Driver {
         } else {
             random_id()?
         };
-        let quic = quiche::accept(&id, original.as_ref(), local, from, config)?;
+        let quic = quiche::accept_with_buf_factory(&id, original.as_ref(), local, from, config)?;
         let initial = header.dcid.clone().into_owned();
         let key = self.add(quic, Role::Server, from, vec![initial, id]);
         if let Some(link) = self.links.get_mut(&key) {

@@ -6,6 +6,8 @@ use aire_proto::connection::CloseReason;
 use boring::ssl::SslRef;
 use boring::x509::X509VerifyError;
 
+use super::sent::Quic;
+
 /// Why a connection is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -33,7 +35,7 @@ impl fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 impl Closed {
-    pub(super) fn of(reason: CloseReason, quic: &mut quiche::Connection) -> Self {
+    pub(super) fn of(reason: CloseReason, quic: &mut Quic) -> Self {
         if reason != CloseReason::Lost {
             return Self::Protocol(reason);
         }
@@ -45,13 +47,13 @@ impl Closed {
         }
     }
 
-    pub(super) fn before_hello(quic: &mut quiche::Connection) -> Self {
+    pub(super) fn before_hello(quic: &mut Quic) -> Self {
         in_words(quic).map_or(Self::NoAnswer, |(words, _)| Self::Handshake(words))
     }
 }
 
 /// What QUIC or TLS complains of, and whether it is TLS; `None` when nobody complains.
-fn in_words(quic: &mut quiche::Connection) -> Option<(String, bool)> {
+fn in_words(quic: &mut Quic) -> Option<(String, bool)> {
     let complains = |error: &&quiche::ConnectionError| !error.is_app && error.error_code != 0;
     if let Some(error) = quic.peer_error().filter(complains) {
         let code = error.error_code;
@@ -76,7 +78,7 @@ fn in_words(quic: &mut quiche::Connection) -> Option<(String, bool)> {
 }
 
 /// What is wrong with the peer's certificate.
-fn verdict(quic: &mut quiche::Connection) -> &'static str {
+fn verdict(quic: &mut Quic) -> &'static str {
     let tls: &mut SslRef = quic.as_mut();
     match tls.verify_result() {
         // The only verification of ours (see `tls`).

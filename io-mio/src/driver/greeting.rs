@@ -13,6 +13,7 @@ use tracing::{debug, error, warn};
 use super::Event;
 use super::link::{Link, Shared, Tell};
 use super::outbox::Calls;
+use super::sent::Quic;
 use crate::policy::Peer;
 
 impl Link {
@@ -147,7 +148,7 @@ impl Link {
 
 /// The TLS session's `tls-exporter` channel binding (RFC 9266): both ends compute it, and nobody
 /// in between can.
-fn exporter(quic: &mut quiche::Connection) -> Option<[u8; EXPORTER_LEN]> {
+fn exporter(quic: &mut Quic) -> Option<[u8; EXPORTER_LEN]> {
     let tls: &mut boring::ssl::SslRef = quic.as_mut();
     let mut value = [0; EXPORTER_LEN];
     tls.export_keying_material(&mut value, "EXPORTER-Channel-Binding", Some(&[]))

@@ -1,38 +1,46 @@
 //! From an operation's queue to the protocol, and from the protocol to quiche.
 
+use std::collections::HashMap;
+
 use aire_proto::connection::CallError;
 use aire_proto::wire::{Delegate, MAX_DETAIL_LEN, Resumable};
 use aire_proto::{Connection, Now, StreamId};
 use tracing::{debug, warn};
 
 use super::outbox::{Queued, Stall, Stream, Urgent};
+use super::sent::{Quic, Sent, UnderWay};
 use super::tables::Tables;
 
 /// How much quiche took.
 pub(super) struct Written {
     pub(super) count: usize,
     pub(super) fin: bool,
+    /// FIN has to wait until what was written before it is acknowledged.
+    pub(super) fin_waits: bool,
     /// The peer wants nothing more, and said so with this code.
     pub(super) stopped: Option<u64>,
 }
 
-/// Writes the pieces in order, FIN behind the last, as far as quiche takes them.
+/// Writes the pieces in order, FIN behind the last, as far as quiche takes them. A FIN alone
+/// waits until nothing is `under_way`: see [`sent`](super::sent).
 pub(super) fn write(
-    quic: &mut quiche::Connection,
+    quic: &mut Quic,
     stream: StreamId,
     pieces: [&[u8]; 3],
     fin: bool,
+    under_way: &UnderWay,
 ) -> Written {
     let mut written = Written {
         count: 0,
         fin: false,
+        fin_waits: false,
         stopped: None,
     };
     let mut left = pieces.iter().map(|piece| piece.len()).sum::<usize>();
     for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
         let ends_here = fin && piece.len() == left;
         left = left.saturating_sub(piece.len());
-        match quic.stream_send(stream.get(), piece, ends_here) {
+        match copy(quic, stream, piece, ends_here, under_way) {
             Ok(len) => {
                 written.count = written.count.saturating_add(len);
                 if len < piece.len() {
@@ -48,6 +56,10 @@ pub(super) fn write(
         }
     }
     if fin && !written.fin && written.count == 0 {
+        if !under_way.is_over() {
+            written.fin_waits = true;
+            return written;
+        }
         match quic.stream_send(stream.get(), &[], true) {
             Ok(_) => written.fin = true,
             Err(quiche::Error::StreamStopped(code)) => written.stopped = Some(code),
@@ -55,6 +67,46 @@ pub(super) fn write(
         }
     }
     written
+}
+
+/// Tells the protocol which of the streams whose FIN waits can take it.
+pub(super) fn go_on_with_fins(
+    proto: &mut Connection<Tables>,
+    streams: &HashMap<StreamId, Stream>,
+    waiting: &mut Vec<StreamId>,
+) {
+    waiting.retain(|stream| {
+        let entry = streams.get(stream);
+        let waits = entry.is_some_and(|entry| !entry.under_way.is_over());
+        if !waits {
+            proto.writable(*stream);
+        }
+        waits
+    });
+}
+
+/// Copies what quiche has room for, FIN behind it if that is all. How much it was.
+fn copy(
+    quic: &mut Quic,
+    stream: StreamId,
+    piece: &[u8],
+    fin: bool,
+    under_way: &UnderWay,
+) -> Result<usize, quiche::Error> {
+    let room = match quic.stream_capacity(stream.get()) {
+        Err(stopped @ quiche::Error::StreamStopped(_)) => return Err(stopped),
+        // Quiche knows a stream from the first byte on.
+        Err(_) => piece.len(),
+        Ok(room) => room,
+    };
+    let fits = piece.get(..room).unwrap_or(piece);
+    if fits.is_empty() {
+        return Err(quiche::Error::Done);
+    }
+    let bytes = Sent::copy(fits, under_way);
+    let all = fits.len() == piece.len();
+    let (len, _rest) = quic.stream_send_zc(stream.get(), bytes, fin && all)?;
+    Ok(len)
 }
 
 /// Gives the protocol what is queued on one operation, until it has to wait. Whether it took

@@ -11,10 +11,11 @@ use aire_proto::{Connection, ErrorCode, Input, Now, Role, StreamId, Transmit};
 use quiche::Shutdown;
 use tracing::{Span, debug, debug_span, trace};
 
-use super::handover::{apply, write};
+use super::handover::{apply, go_on_with_fins, write};
 use super::limit::{Limiter, Source};
 use super::outbox::{Calls, Queued, Stream};
 use super::ping::Ping;
+use super::sent::{Quic, UnderWay};
 use super::tables::{SharedLedger, Tables};
 use super::tally::Tally;
 use super::{Closed, ConnectionKey, Event};
@@ -48,7 +49,7 @@ pub(super) type Tell<'a> = &'a mut dyn FnMut(ConnectionKey, Event<'_>, &mut Call
 
 pub(super) struct Link {
     pub(super) key: ConnectionKey,
-    pub(super) quic: quiche::Connection,
+    pub(super) quic: Quic,
     pub(super) proto: Option<Connection<Tables>>,
     pub(super) role: Role,
     pub(super) streams: HashMap<StreamId, Stream>,
@@ -56,8 +57,12 @@ pub(super) struct Link {
     pub(super) touched: Vec<StreamId>,
     /// Operations that the application reads again.
     pub(super) resumed: Vec<StreamId>,
+    /// Streams whose FIN waits for acknowledgements.
+    fins_waiting: Vec<StreamId>,
     /// The control stream's bytes that wait for a key to be fetched.
     control_unread: Vec<u8>,
+    /// Of what was written on streams that are no operation's.
+    control_under_way: UnderWay,
     /// Where quiche sees the peer.
     pub(super) peer_address: SocketAddr,
     /// Where the peer's packets come from: behind a NAT that forgot it, another port.
@@ -91,7 +96,7 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(
         key: ConnectionKey,
-        quic: quiche::Connection,
+        quic: Quic,
         role: Role,
         peer_address: SocketAddr,
         now: Instant,
@@ -105,7 +110,9 @@ impl Link {
             streams: HashMap::new(),
             touched: Vec::new(),
             resumed: Vec::new(),
+            fins_waiting: Vec::new(),
             control_unread: Vec::new(),
+            control_under_way: UnderWay::default(),
             peer_address,
             heard_from: peer_address,
             ids: Vec::new(),
@@ -307,6 +314,9 @@ impl Link {
 
     /// Tells the protocol which streams can take more, and which the peer stopped.
     fn notice_writable(&mut self, shared: &Shared, tell: Tell<'_>) {
+        if let Some(proto) = &mut self.proto {
+            go_on_with_fins(proto, &self.streams, &mut self.fins_waiting);
+        }
         for id in self.quic.writable() {
             let Some(stream) = StreamId::new(id) else {
                 continue;
@@ -606,7 +616,8 @@ impl Link {
                     tail,
                     fin,
                 } => {
-                    let bytes = match self.streams.get(&stream).and_then(|s| s.queue.front()) {
+                    let entry = self.streams.get(&stream);
+                    let bytes = match entry.and_then(|entry| entry.queue.front()) {
                         Some(Queued::Payload { bytes, .. }) => usize::try_from(payload.start)
                             .ok()
                             .zip(usize::try_from(payload.end).ok())
@@ -615,8 +626,12 @@ impl Link {
                         _ => &[],
                     };
                     let pieces = [head, bytes, tail];
-                    let written = write(&mut self.quic, stream, pieces, fin);
+                    let under_way = entry.map_or(&self.control_under_way, |e| &e.under_way);
+                    let written = write(&mut self.quic, stream, pieces, fin, under_way);
                     self.tally.sent(stream, pieces, written.count);
+                    if written.fin_waits {
+                        self.fins_waiting.push(stream);
+                    }
                     (stream, written)
                 }
                 Transmit::Reset { stream, code } => {

@@ -20,6 +20,7 @@ mod link;
 mod outbox;
 mod ping;
 mod retry;
+mod sent;
 mod socket;
 mod tables;
 mod tally;
@@ -59,6 +60,7 @@ use crate::tls::{self, Certificate, Trust};
 use limit::{Limiter, MAX_SOURCES};
 use link::{Link, Shared, Tell};
 use retry::RetryTokens;
+use sent::Quic;
 use socket::{flush, reachable_from};
 
 /// A connection of a driver, for as long as it lasts.
@@ -359,7 +361,10 @@ impl Driver {
         let name = self.shared.checks_name.then_some(host.as_str());
         let ip = host.parse().ok();
         let local = reachable_from(self.local, peer);
-        let mut quic = quiche::connect(name.filter(|_| ip.is_none()), &id, local, peer, config)?;
+        let mut quic = {
+            let name = name.filter(|_| ip.is_none());
+            quiche::connect_with_buffer_factory(name, &id, local, peer, config)?
+        };
         if let Some(ip) = ip.filter(|_| self.shared.checks_name) {
             let tls: &mut boring::ssl::SslRef = quic.as_mut();
             tls.verify_param_mut().set_ip(ip)?;
@@ -370,7 +375,7 @@ impl Driver {
 
     fn add(
         &mut self,
-        mut quic: quiche::Connection,
+        mut quic: Quic,
         role: Role,
         peer: SocketAddr,
         ids: Vec<ConnectionId<'static>>,

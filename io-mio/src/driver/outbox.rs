@@ -8,6 +8,7 @@ use aire_proto::budget::{Cap, Charge, ChargeError, CurrencyMismatch, Dimension};
 use aire_proto::wire::{Budget, MAX_SEND_PAYLOAD};
 use aire_proto::{CancelReason, ErrorCode, StreamId};
 
+use super::sent::UnderWay;
 use super::tables::SharedLedger;
 use super::unix_now;
 
@@ -72,6 +73,8 @@ pub(super) struct Stream {
     /// Bytes that the transport handed over and nobody could take yet.
     pub(super) unread: Vec<u8>,
     pub(super) unread_fin: bool,
+    /// Of what was written, what the peer may not have yet.
+    pub(super) under_way: UnderWay,
     /// The end was queued: nothing may follow.
     ended: bool,
 }

@@ -185,6 +185,15 @@ impl Operation {
         self.shared.tell_also(bell);
     }
 
+    /// Whether [`send`](Self::send) would not wait now, if it were so many bytes: for a thread that
+    /// waits for other things too, which [`rings`](Self::rings) tells when to ask again.
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        let state = self.shared.lock();
+        let over = state.failure.is_some() || state.sending_ended || state.over;
+        over || (!state.suspended && state.has_room(len, self.shared.send_queue))
+    }
+
     /// Sends one STREAM frame of at most 1,048,576 bytes. Waits while as much is on its way as
     /// [`Settings::send_queue`](crate::Settings::send_queue) allows.
     ///

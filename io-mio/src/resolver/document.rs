@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use aire_proto::address::service;
+use aire_proto::address::Uri;
+use aire_proto::address::service::{self, ServiceError};
 use aire_proto::identity::{DidKey, PublicKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -52,7 +53,7 @@ impl From<Address> for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.uri.fmt(f)?;
-        if let Some(agent) = self.agent.as_deref().or(self.uri.agent()) {
+        if let Some(agent) = &self.agent {
             write!(f, ", agent {agent:?}")?;
         }
         Ok(())
@@ -256,13 +257,10 @@ fn places(raw: &RawValue) -> Result<Vec<Endpoint>, String> {
         ));
     }
     let read = entry.service_endpoint.into_iter().map(|written| {
-        written
+        let uri = written
             .check()
             .map_err(|error| format!("{:?}: {error}", written.uri))?;
-        let uri: Address = written
-            .uri
-            .parse()
-            .map_err(|error: crate::Error| error.to_string())?;
+        let uri = Address::try_from(uri).map_err(|error| error.to_string())?;
         Ok(Endpoint {
             uri,
             accept: written.accept,
@@ -273,12 +271,13 @@ fn places(raw: &RawValue) -> Result<Vec<Endpoint>, String> {
 }
 
 impl WrittenEndpoint {
-    fn check(&self) -> Result<(), service::ServiceError> {
+    fn check(&self) -> Result<Uri<'_>, ServiceError> {
         let uri = service::check_uri(&self.uri)?;
         service::check_accept(self.accept.iter().map(String::as_str))?;
-        self.agent_id
-            .as_deref()
-            .map_or(Ok(()), |agent| service::check_agent_id(agent, &uri))
+        if let Some(agent) = &self.agent_id {
+            service::check_agent_id(agent, &uri)?;
+        }
+        Ok(uri)
     }
 }
 

@@ -117,7 +117,10 @@ impl Engine {
         let found = self.find(did, newer_than, log).await;
         let told = match &found {
             Ok((_, Some(since))) => Ok(format!("known for {} s", since.elapsed().as_secs())),
-            Ok((document, None)) => Ok(format!("{} keys", document.keys().count())),
+            Ok((document, None)) => Ok(match document.keys().count() {
+                1 => "1 usable key".into(),
+                count => format!("{count} usable keys"),
+            }),
             Err(error) => Err(error.clone()),
         };
         log.note(What::Document, did, begun, told);

@@ -124,18 +124,7 @@ impl Fetcher {
                 Some(ip) => vec![ip],
                 None => self.dns.addresses(&place.host).await?,
             };
-            // After DNS, and before anything is sent: so neither a name for a private address, nor
-            // one that changes its address between two questions, leads inside.
-            let allowed = |ip: &IpAddr| self.allow_private || is_public(*ip);
-            let mut good: Vec<_> = found.iter().copied().filter(allowed).collect();
-            if let (true, Some(bad)) = (good.is_empty(), found.first()) {
-                return Err(ResolveError::ForbiddenAddress {
-                    host: place.host.clone(),
-                    address: *bad,
-                });
-            }
-            good.truncate(MOST_ADDRESSES);
-            Ok(good)
+            reachable(&place.host, found, self.allow_private)
         };
         let tell = |found: &Vec<IpAddr>| {
             let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
@@ -221,6 +210,27 @@ impl Fetcher {
         );
         let body = receive(url, response.into_body(), limit).await?;
         Ok(Fetched { body, lifetime })
+    }
+}
+
+/// Those of a host's addresses that may be connected to. After DNS, and before anything is sent: so
+/// neither a name for a private address, nor one that changes its address between two questions,
+/// leads inside.
+fn reachable(
+    host: &str,
+    found: Vec<IpAddr>,
+    allow_private: bool,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    let first = found.first().copied();
+    let mut good = found;
+    good.retain(|ip| allow_private || is_public(*ip));
+    good.truncate(MOST_ADDRESSES);
+    match first.filter(|_| good.is_empty()) {
+        None => Ok(good),
+        Some(address) => Err(ResolveError::ForbiddenAddress {
+            host: host.into(),
+            address,
+        }),
     }
 }
 
@@ -382,6 +392,35 @@ fn roots(path: &Path) -> Result<Vec<X509>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_public_and_private_addresses_only_the_public_ones_are_connected_to() {
+        let ips = |texts: &[&str]| -> Vec<IpAddr> {
+            let ips = texts.iter().map(|text| text.parse().expect("an address"));
+            ips.collect()
+        };
+        let mixed = ips(&[
+            "::1",
+            "1.1.1.1",
+            "10.0.0.1",
+            "2606:4700::1",
+            "::ffff:127.0.0.1",
+        ]);
+        let good = ips(&["1.1.1.1", "2606:4700::1"]);
+        assert_eq!(reachable("a.example", mixed.clone(), false), Ok(good));
+        assert_eq!(reachable("a.example", mixed.clone(), true), Ok(mixed));
+        let refused = reachable("a.example", ips(&["fe80::1", "10.0.0.1"]), false);
+        assert_eq!(
+            refused,
+            Err(ResolveError::ForbiddenAddress {
+                host: "a.example".into(),
+                address: "fe80::1".parse().expect("an address"),
+            })
+        );
+        let many = vec![IpAddr::from([1, 1, 1, 1]); 1000];
+        let few = reachable("a.example", many, false).map(|few| few.len());
+        assert_eq!(few, Ok(MOST_ADDRESSES));
+    }
 
     #[test]
     fn only_https_urls_are_fetched() {

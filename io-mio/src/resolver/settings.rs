@@ -40,6 +40,7 @@ pub struct ResolverSettings {
     /// A PEM file of CAs that are trusted for HTTPS, beside those of the system.
     pub extra_roots: Option<PathBuf>,
     /// The name server to ask, with its port; by default whom the system asks, and its hosts file.
+    /// For documents and handles: the hosts of `aire://` URIs are looked up by the system.
     pub dns: Option<SocketAddr>,
     /// The TCP port of `https` URLs that name none; 443 by default.
     pub https_port: u16,

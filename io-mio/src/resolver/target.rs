@@ -58,8 +58,8 @@ impl Asked {
             let target = match uri.handle() {
                 Some(handle) => Target::Handle(handle.to_string()),
                 None => {
-                    let address = text.parse();
-                    Target::Uri(address.map_err(|error: crate::Error| bad(error.to_string()))?)
+                    let address = Address::try_from(uri);
+                    Target::Uri(address.map_err(|error| bad(error.to_string()))?)
                 }
             };
             return Ok(Self {

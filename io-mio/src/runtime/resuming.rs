@@ -264,7 +264,7 @@ impl Loop {
     pub(super) fn dialled_address(&self) -> String {
         let redial = self.redial.as_ref();
         redial
-            .map(|redial| redial.address.to_string())
+            .map(|redial| redial.address.node().to_owned())
             .unwrap_or_default()
     }
 

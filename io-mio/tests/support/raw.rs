@@ -359,6 +359,36 @@ impl Raw {
         }
     }
 
+    /// Takes one datagram from the network, and does not look at it yet.
+    pub fn take_datagram(&mut self) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "the node says nothing");
+            let socket = self.sockets.first().expect("there is one");
+            if let Ok((len, _)) = socket.recv_from(&mut self.buffer) {
+                return self.buffer.get(..len).expect("that much came").to_vec();
+            }
+        }
+    }
+
+    /// Looks at a datagram, as if it came from `node` now.
+    pub fn look_at(&mut self, mut datagram: Vec<u8>, node: SocketAddr) {
+        let to = self.sockets.first().and_then(|s| s.local_addr().ok());
+        let to = to.expect("bound");
+        let info = quiche::RecvInfo { from: node, to };
+        self.quic.recv(&mut datagram, info).expect("a good packet");
+        self.read();
+    }
+
+    /// Loses all that comes for a while.
+    pub fn lose_for(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let socket = self.sockets.first().expect("there is one");
+            let _lost = socket.recv_from(&mut self.buffer);
+        }
+    }
+
     /// Takes turns for a while.
     pub fn linger(&mut self, time: Duration) {
         let until = Instant::now() + time;

@@ -143,6 +143,12 @@ impl<'a> Uri<'a> {
         }
     }
 
+    /// The same node, with nothing asked of it: without userinfo, agent and operation.
+    #[must_use]
+    pub const fn node(&self) -> Self {
+        Self::of_host(None, self.host, self.port)
+    }
+
     /// What stands before the `@`: the localpart of a handle (`URI-5`).
     #[must_use]
     pub const fn userinfo(&self) -> Option<&'a str> {
@@ -368,6 +374,7 @@ mod tests {
     fn uri_5_userinfo_and_host_are_a_handle() {
         let handle = Handle::parse("@alice@example.com").unwrap();
         let person = uri("aire://alice@example.com/agent");
+        assert_eq!(person.node(), uri("aire://example.com"));
         assert_eq!(person.userinfo(), Some("alice"));
         assert_eq!(person.handle(), Some(handle));
         for (text, error) in [

@@ -2,10 +2,11 @@
 //! leaves the old one or the new one; a lock file keeps processes from losing each other's lines.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use aire_proto::identity::{Did, PublicKey};
 
@@ -16,6 +17,9 @@ use crate::resolver::ResolveError;
 const MOST_DIDS: usize = 10_000;
 /// The most bytes of a file.
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How long to wait for another process that adds a line.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file, as it was when it was last read.
 pub(super) struct PinFile {
@@ -98,7 +102,7 @@ impl PinFile {
     pub(super) fn add(&mut self, did: &str, keys: &[PublicKey]) -> Result<(), ResolveError> {
         let lock = beside(&self.path, ".lock");
         let lock = self.attempt(private(OpenOptions::new().write(true).create(true), &lock))?;
-        self.attempt(lock.lock())?;
+        self.attempt(lock_soon(&lock))?;
         self.refresh()?;
         if self.pinned.contains_key(did) {
             return Ok(());
@@ -175,6 +179,23 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)
+}
+
+/// Waits until no other process has the lock, but not for ever: others wait for this thread.
+fn lock_soon(file: &File) -> io::Result<()> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Err(io::Error::other(
+                    "another process does not give its lock up",
+                ));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 /// Opens a file that, where it is made, only its owner can read.
@@ -265,6 +286,19 @@ pub(super) mod tests {
             .add("did:web:a", &[KEY])
             .expect_err("it cannot be written");
         assert!(error.to_string().contains("aire-no-such-directory"));
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_up_is_not_waited_for() {
+        let dir = Dir::new("pins-locked");
+        let path = dir.0.join("known");
+        let held = File::create(beside(&path, ".lock")).expect("made");
+        held.lock().expect("locked");
+        let mut file = PinFile::open(path).expect("it opens");
+        let error = file.add("did:web:a", &[KEY]).expect_err("it is locked");
+        assert!(error.to_string().contains("another process"), "{error}");
+        drop(held);
+        file.add("did:web:a", &[KEY]).expect("it is free");
     }
 
     #[test]
