@@ -13,7 +13,7 @@ use aire_proto::capability::RESUMABLE;
 use aire_proto::resume::{Progress, Ticket, TicketError};
 
 use crate::address::Address;
-use crate::driver::{ConnectionKey, Driver, unix_now};
+use crate::driver::{ConnectionKey, Driver, PathStats, unix_now};
 use crate::identity::Identity;
 use crate::mailbox::{DialState, Dialled, Via};
 use crate::metrics::Metrics;
@@ -262,6 +262,31 @@ impl Client {
         }
     }
 
+    /// Sends a PING, and waits for the peer's QUIC to acknowledge it: how long that took. Best
+    /// asked when nothing else is under way, whose acknowledgement would be taken for its own.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when no answer came within `most`; [`Error::Closed`] once the
+    /// connection is over.
+    pub fn ping(&self, most: Duration) -> Result<Duration, Error> {
+        let mailbox = &self.runtime.mailbox;
+        let answer = mailbox.ask(self.connection, most, |driver, connection, reply| {
+            driver.ping(connection, reply);
+        });
+        answer.map_err(|error| self.closed_or(error))
+    }
+
+    /// How the path to the node is, as QUIC estimates it; `None` once the connection is over.
+    #[must_use]
+    pub fn path_stats(&self) -> Option<PathStats> {
+        let mailbox = &self.runtime.mailbox;
+        let asked = mailbox.ask(self.connection, ANSWER, |driver, connection, reply| {
+            // Whoever asked may have gone.
+            let _gone = reply.send(driver.path_stats(connection));
+        });
+        asked.ok().flatten()
+    }
+
     /// Opens an operation. Waits for a free stream where the peer's limit is reached.
     ///
     /// # Errors
@@ -348,3 +373,6 @@ impl Drop for Client {
         self.runtime.join();
     }
 }
+
+/// How long the event loop may take to answer what it knows.
+const ANSWER: Duration = Duration::from_secs(5);

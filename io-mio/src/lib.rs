@@ -12,6 +12,7 @@ mod mailbox;
 mod metrics;
 mod node;
 mod operation;
+mod policy;
 #[cfg(feature = "discovery")]
 pub mod publish;
 #[cfg(feature = "discovery")]
@@ -26,16 +27,19 @@ mod tls;
 pub use address::{Address, DEFAULT_PORT};
 pub use agent::{Agent, EventAgent};
 pub use client::{Client, ClientBuilder};
-pub use driver::{Closed, ConnectionKey, Driver};
+pub use driver::{Closed, ConnectionKey, Driver, PathStats};
 pub use error::Error;
 pub use identity::Identity;
 pub use metrics::{Frames, HandshakesFailed, Kind, Metrics, OperationsEnded, Sample, Traffic};
 pub use node::{Node, NodeBuilder};
-pub use operation::{Bell, Branch, BranchEnd, Failure, OnFailure, Operation, Received};
+pub use operation::{
+    Bell, Branch, BranchEnd, Failure, Input, OnFailure, Operation, Received, Watch,
+};
+pub use policy::{AccessError, AccessList, Peer};
 #[cfg(feature = "discovery")]
 pub use resolver::{Pins, ResolveError, Resolver, ResolverSettings};
 pub use resumption::{Reconnect, Resumable};
-pub use settings::Settings;
+pub use settings::{Rate, Settings};
 pub use status::{ConnectionInfo, OperationInfo};
 pub use tls::{ALPN, Certificate, Pin, Trust};
 

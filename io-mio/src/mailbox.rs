@@ -12,7 +12,7 @@ use aire_proto::{CancelReason, ErrorCode};
 use mio::Waker;
 
 use crate::Error;
-use crate::driver::{Closed, ConnectionKey, SharedLedger};
+use crate::driver::{Closed, ConnectionKey, Driver, SharedLedger};
 use crate::metrics::Counters;
 use crate::operation::{Membership, Operation, Place};
 use crate::status::ConnectionInfo;
@@ -79,6 +79,9 @@ pub(crate) struct Opening {
     pub(crate) reply: SyncSender<Result<Operation, Error>>,
 }
 
+/// What is asked of the driver in its thread.
+pub(crate) type Question = Box<dyn FnOnce(&mut Driver, ConnectionKey) + Send>;
+
 pub(crate) enum Message {
     Operation(Place, Command),
     Open(Opening),
@@ -88,6 +91,8 @@ pub(crate) enum Message {
         ConnectionKey,
         Result<aire_proto::identity::PublicKey, crate::ResolveError>,
     ),
+    /// Asks something about a connection, or the one that came in its place.
+    Ask(ConnectionKey, Question),
     /// Lists the connections.
     List(SyncSender<Vec<ConnectionInfo>>),
     Stop,
@@ -182,6 +187,26 @@ impl Mailbox {
         answer: Result<aire_proto::identity::PublicKey, crate::ResolveError>,
     ) {
         self.send(Message::KeyFetched(connection, answer));
+    }
+
+    /// Asks something about a connection. What is asked keeps the sender for as long as an answer
+    /// may come.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        connection: ConnectionKey,
+        patience: Duration,
+        question: impl FnOnce(&mut Driver, ConnectionKey, SyncSender<T>) + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let question: Question = Box::new(|driver, key| question(driver, key, reply));
+        let gone = || Error::Closed(Closed::Protocol(aire_proto::connection::CloseReason::Done));
+        if !self.send(Message::Ask(connection, question)) {
+            return Err(gone());
+        }
+        answer.recv_timeout(patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => Error::TimedOut,
+            RecvTimeoutError::Disconnected => gone(),
+        })
     }
 
     /// The connections now; none from a loop that has ended, or does not answer in time.

@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::operation::Operation;
+use crate::policy::{Peer, Policy};
 use crate::resumption::{Keeper, Resumable};
 use crate::runtime::{CapPolicy, Registered, Runtime, Service};
 use crate::settings::Settings;
@@ -36,6 +37,7 @@ pub struct NodeBuilder {
     agents: HashMap<String, Registered>,
     max_workers: usize,
     cap: CapPolicy,
+    policy: Option<Policy>,
     resumable: HashMap<String, Resumable>,
     resume_store: Option<Arc<dyn ResumeStore>>,
     resume_by_anyone: bool,
@@ -75,6 +77,28 @@ impl NodeBuilder {
     #[must_use]
     pub fn cap(mut self, policy: impl Fn(&str, &str) -> Cap + Send + Sync + 'static) -> Self {
         self.cap = Arc::new(policy);
+        self
+    }
+
+    /// Decides who may be a peer at all, by its DID, as soon as that is proven (`TR-5`). One that
+    /// is not wanted is told `REFUSED`, nothing of what it sent is read, and the connection ends;
+    /// [`HandshakesFailed::refused`](crate::HandshakesFailed::refused) counts it. The policy is
+    /// asked in the event loop, so it must not wait; one that panics has said no.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aire_mio::{AccessList, Certificate, Identity, Node};
+    ///
+    /// let mut list = AccessList::default();
+    /// list.allow("did:web:partner.example")?;
+    /// let node = Node::builder(Identity::generate()?, Certificate::self_signed(&[])?)
+    ///     .admit(move |peer| list.admits(peer));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn admit(mut self, policy: impl Fn(&Peer<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.policy = Some(Box::new(policy));
         self
     }
 
@@ -193,6 +217,9 @@ impl NodeBuilder {
         if let Some(resolver) = &self.resolver {
             driver.resolve_with(resolver.clone());
         }
+        if let Some(policy) = self.policy {
+            driver.admit_with(policy);
+        }
         let address = driver.local_address();
         let keeping = match &keeper {
             Some(keeper) => Some((keeper.clone(), keeper.start()?)),
@@ -246,6 +273,7 @@ impl Node {
             agents: HashMap::new(),
             max_workers: 512,
             cap: Arc::new(|_, _| Cap::default()),
+            policy: None,
             resumable: HashMap::new(),
             resume_store: None,
             resume_by_anyone: false,

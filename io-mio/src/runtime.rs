@@ -347,6 +347,7 @@ impl Loop {
             }
             #[cfg(feature = "discovery")]
             Message::KeyFetched(key, answer) => self.key_fetched(driver, key, answer),
+            Message::Ask(connection, question) => question(driver, self.current(connection)),
             Message::List(reply) => {
                 let keys = driver.keys().collect();
                 let list = status::list(keys, |key, most| {

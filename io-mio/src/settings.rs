@@ -15,6 +15,10 @@ pub struct Settings {
     pub protocol: aire_proto::Config,
     /// The most connections at a time; 10,000 by default. Further ones are not answered.
     pub max_connections: usize,
+    /// How many connections may begin from one source address before their peers have said who
+    /// they are (`TR-4`): 32 a second by default, and 256 at once. A peer whose HELLO is good, and
+    /// whom the node's policy wants, counts no longer. An IPv6 network of 64 bits is one source.
+    pub inbound_rate: Rate,
     /// The most operations that a peer may have open on a connection; 100 by default (`TR-3`).
     pub max_streams: u64,
     /// How many bytes a peer may send ahead on one stream; 256 KiB by default.
@@ -47,11 +51,24 @@ pub struct Settings {
     pub key_log: Option<PathBuf>,
 }
 
+/// How often something may happen. At least once a second, whatever the numbers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How often in a second, on average.
+    pub per_second: u32,
+    /// How often at once, after a time in which nothing happened.
+    pub burst: u32,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             protocol: aire_proto::Config::default(),
             max_connections: 10_000,
+            inbound_rate: Rate {
+                per_second: 32,
+                burst: 256,
+            },
             max_streams: 100,
             stream_window: 256 * 1024,
             connection_window: 64 * 1024 * 1024,

@@ -464,3 +464,32 @@ fn an_error_in_place_of_a_hello_is_counted_as_a_violation() {
         node.metrics().handshakes_failed.protocol_violation == 1
     });
 }
+
+#[test]
+fn a_client_pings_its_node_and_knows_its_path() {
+    let (node, client) = with_agent(obedient);
+    for _ in 0..3 {
+        let took = client.ping(support::PATIENCE).expect("the node answers");
+        assert!(
+            took > Duration::ZERO && took < support::PATIENCE,
+            "{took:?}"
+        );
+    }
+    let path = client.path_stats().expect("it is connected");
+    assert!(
+        path.rtt > Duration::ZERO && path.min_rtt.is_some(),
+        "{path:?}"
+    );
+    assert!(
+        path.packets_sent > 3 && path.packets_received > 3,
+        "{path:?}"
+    );
+    assert!(
+        path.mtu >= 1200 && path.congestion_window >= 2400,
+        "{path:?}"
+    );
+    node.stop();
+    client.wait_closed(support::PATIENCE).expect("it is over");
+    assert!(client.ping(support::PATIENCE).is_err(), "nobody answers");
+    assert_eq!(client.path_stats(), None);
+}

@@ -427,3 +427,13 @@ fn the_lower_minor_rules_and_another_major_is_incompatible() {
     let other_major = good().with(|hello| hello.major = 1);
     assert_eq!(verdict(&other_major), Some(ErrorCode::IncompatibleVersion));
 }
+
+#[test]
+fn a_peer_that_the_local_policy_refuses_is_told_so_and_nothing_of_it_is_read() {
+    let mut lone = Lone::<Small>::connected(Role::Server, Config::default());
+    lone.end.connection.refuse_peer();
+    lone.arrives(stream(4), &invoke(4));
+    lone.assert_closed(ErrorCode::Refused.to_wire(), "the policy");
+    let reason = CloseReason::Handshake(HandshakeError::Refused);
+    assert_eq!(lone.end.told(), [closed(reason)]);
+}

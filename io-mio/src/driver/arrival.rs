@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use aire_proto::Role;
 use tracing::{debug, trace};
 
+use super::limit::Source;
 use super::socket::{self, reachable_from};
 use super::{ConnectionKey, Driver, random_id};
 use crate::Error;
-use crate::metrics::Traffic;
+use crate::metrics::{Traffic, count};
 use crate::settings::MAX_DATAGRAM;
 
 impl Driver {
@@ -75,6 +76,11 @@ impl Driver {
         socket::answer(&self.socket, packet, to, &self.shared.counters.traffic);
     }
 
+    fn too_many_from(&self, from: SocketAddr) {
+        trace!(%from, "too many connections from there");
+        count(&self.shared.counters.rate_limited);
+    }
+
     /// A packet for no connection that there is.
     fn newcomer(
         &mut self,
@@ -106,6 +112,16 @@ impl Driver {
             debug!(%from, "too many connections");
             return Ok(None);
         }
+        // A source that has begun too many costs no more than this look (TR-4). Nothing is taken
+        // yet: an address that has not been proven would be made to pay for packets that others
+        // sent in its name, and be shut out by them. So Retry comes next, and its token first; a
+        // flood from forged addresses is answered with packets smaller than its own, and nothing
+        // is remembered of it.
+        let (source, now_us) = (Source::from(from.ip()), self.clock.micros());
+        if !self.shared.limiter.allows(source, now_us) {
+            self.too_many_from(from);
+            return Ok(None);
+        }
         let now_ms = self.clock.now().instant.as_millis();
         let token = header.token.as_deref().unwrap_or_default();
         let original = if self.shared.settings.retry {
@@ -129,6 +145,11 @@ impl Driver {
         } else {
             None
         };
+        // Without Retry this is all there is: whoever can forge addresses can shut them out.
+        let Some(charged) = self.shared.limiter.take(source, now_us) else {
+            self.too_many_from(from);
+            return Ok(None);
+        };
         let local = reachable_from(self.local, from);
         let id = if original.is_some() {
             // The id that our Retry chose: the client's transport parameters confirm it.
@@ -139,6 +160,9 @@ impl Driver {
         let quic = quiche::accept_with_buf_factory(&id, original.as_ref(), local, from, config)?;
         let initial = header.dcid.clone().into_owned();
         let key = self.add(quic, Role::Server, from, vec![initial, id]);
+        if let Some(link) = self.links.get_mut(&key) {
+            link.charged = Some(charged);
+        }
         Ok(Some(key))
     }
 }

@@ -1,17 +1,20 @@
 //! How a connection begins: QUIC is up, HELLO goes out and comes in, identities are bound to the
 //! channel.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use aire_proto::ErrorCode;
 use aire_proto::Now;
 use aire_proto::connection::{Authenticated, Connection, EXPORTER_LEN};
 use aire_proto::handshake::Verifier;
 use aire_proto::identity::{Ed25519Verifier, PublicKey};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::Event;
 use super::link::{Link, Shared, Tell};
 use super::outbox::Calls;
 use super::sent::Quic;
+use crate::policy::Peer;
 
 impl Link {
     /// The QUIC handshake is done: HELLO.
@@ -82,8 +85,20 @@ impl Link {
         proto.is_some_and(|proto| proto.awaited_key().is_some())
     }
 
-    /// Operations may be opened: both HELLOs, and what binds them to the channel, are good.
-    pub(super) fn tell_connected(&mut self, shared: &Shared, tell: Tell<'_>) {
+    /// Operations may be opened, if the peer is wanted: both HELLOs, and what binds them to the
+    /// channel, are good.
+    pub(super) fn tell_connected(&mut self, shared: &mut Shared, tell: Tell<'_>) {
+        if !self.is_wanted(shared) {
+            // Here and now, before another byte is read: nothing that the peer sent along with
+            // its HELLO comes to be an operation.
+            if let Some(proto) = &mut self.proto {
+                proto.refuse_peer();
+            }
+            return;
+        }
+        if let Some(source) = self.charged.take() {
+            shared.limiter.give_back(source);
+        }
         let Some(proto) = &self.proto else { return };
         let (peer, Some(agreement)) = (proto.peer().unwrap_or_default(), proto.agreement()) else {
             return;
@@ -98,6 +113,36 @@ impl Link {
             limit: shared.settings.send_queue,
         };
         tell(self.key, Event::Connected { peer, agreement }, &mut calls);
+    }
+}
+
+impl Link {
+    /// What the local policy says of the peer (`TR-5`).
+    fn is_wanted(&self, shared: &Shared) -> bool {
+        let Some(policy) = &shared.policy else {
+            return true;
+        };
+        let Some(proto) = &self.proto else {
+            return false;
+        };
+        let Some((did, agreement)) = proto.peer().zip(proto.agreement()) else {
+            return false;
+        };
+        let peer = Peer {
+            did,
+            address: self.heard_from,
+            authenticated: agreement.peer_key.is_some(),
+            channel_bound: agreement.channel_bound,
+        };
+        // One that fails has not said yes; and it must not take the whole node with it.
+        let wanted = catch_unwind(AssertUnwindSafe(|| policy(&peer))).unwrap_or_else(|_| {
+            error!(did, "the policy panicked");
+            false
+        });
+        if !wanted {
+            debug!(did, "the local policy refuses the peer");
+        }
+        wanted
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a driver's connections do now, for those who look on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aire_proto::{Role, StreamId};
 
@@ -48,7 +47,7 @@ impl Driver {
             address: link.peer_address,
             dialled: link.role == Role::Client,
             since: link.since,
-            rtt: link.rtt(),
+            rtt: link.path_stats().map(|path| path.rtt).unwrap_or_default(),
             bytes_received: stats.recv_bytes,
             bytes_sent: stats.sent_bytes,
             packets_lost: stats.lost as u64,
@@ -76,11 +75,5 @@ impl Link {
             budget: ledger.remaining(),
             spent: ledger.spent(),
         }
-    }
-
-    /// How long a packet and its acknowledgement take, on the path in use.
-    fn rtt(&self) -> Duration {
-        let path = self.quic.path_stats().find(|path| path.active);
-        path.map(|path| path.rtt).unwrap_or_default()
     }
 }

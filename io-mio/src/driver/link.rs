@@ -12,13 +12,16 @@ use quiche::Shutdown;
 use tracing::{Span, debug, debug_span, trace};
 
 use super::handover::{apply, go_on_with_fins, write};
+use super::limit::{Limiter, Source};
 use super::outbox::{Calls, Queued, Stream};
+use super::ping::Ping;
 use super::sent::{Quic, UnderWay};
 use super::tables::{SharedLedger, Tables};
 use super::tally::Tally;
 use super::{Closed, ConnectionKey, Event};
 use crate::identity::Identity;
 use crate::metrics::Counters;
+use crate::policy::Policy;
 use crate::settings::Settings;
 
 type Protocol = aire_proto::Event<'static>;
@@ -35,6 +38,10 @@ pub(super) struct Shared {
     /// Where the transport's bytes go, and the protocol reads them.
     pub(super) buffer: Vec<u8>,
     pub(super) counters: Arc<Counters>,
+    /// Who may begin connections.
+    pub(super) limiter: Limiter,
+    /// Who is wanted.
+    pub(super) policy: Option<Policy>,
 }
 
 /// Whom events are told.
@@ -59,13 +66,15 @@ pub(super) struct Link {
     /// Where quiche sees the peer.
     pub(super) peer_address: SocketAddr,
     /// Where the peer's packets come from: behind a NAT that forgot it, another port.
-    heard_from: SocketAddr,
+    pub(super) heard_from: SocketAddr,
     /// The ids that packets for it are addressed to.
     pub(super) ids: Vec<quiche::ConnectionId<'static>>,
     /// The deadline that the driver has noted for it.
     pub(super) scheduled: Option<Instant>,
-    last_heard: Instant,
-    last_ping: Instant,
+    pub(super) last_heard: Instant,
+    pub(super) last_ping: Instant,
+    /// Who waits for the peer's answer to a PING.
+    pub(super) waiting: Vec<Ping>,
     /// A packet that the socket did not take.
     pub(super) unsent: Option<(Vec<u8>, SocketAddr)>,
     /// How long the QUIC handshake of a client may take.
@@ -77,6 +86,8 @@ pub(super) struct Link {
     pub(super) told_closed: bool,
     /// Both HELLOs were good, and the application was told so.
     pub(super) told_connected: bool,
+    /// Whose limit the connection counts against until then.
+    pub(super) charged: Option<Source>,
     pub(super) since: SystemTime,
     pub(super) tally: Tally,
     pub(super) span: Span,
@@ -108,12 +119,14 @@ impl Link {
             scheduled: None,
             last_heard: now,
             last_ping: now,
+            waiting: Vec::new(),
             unsent: None,
             handshake_deadline: None,
             ping_interval: None,
             closing: None,
             told_closed: false,
             told_connected: false,
+            charged: None,
             since: SystemTime::now(),
             tally: Tally::default(),
             span,
@@ -228,22 +241,6 @@ impl Link {
             .min()
     }
 
-    fn ping_due(&self) -> Option<Instant> {
-        let interval = self.ping_interval?;
-        self.last_heard.max(self.last_ping).checked_add(interval)
-    }
-
-    /// How often to send a PING: as the settings say, but more often than either side's patience
-    /// asks for.
-    pub(super) fn ping_interval(&self, shared: &Shared) -> Option<Duration> {
-        let wanted = shared.settings.keep_alive?;
-        let theirs = self.quic.peer_transport_params()?.max_idle_timeout;
-        let patience = [Duration::from_millis(theirs), shared.settings.idle_timeout];
-        let patience = patience.into_iter().filter(|time| !time.is_zero()).min();
-        let most = patience.map_or(wanted, |time| time / 3);
-        (self.role == Role::Client).then(|| wanted.min(most).max(MIN_PING_INTERVAL))
-    }
-
     /// Does all that can be done without the socket: reads what arrived, tells events, hands over
     /// what is to be sent.
     pub(super) fn service(
@@ -260,11 +257,7 @@ impl Link {
             self.handshake_deadline = None;
             let _over = self.quic.close(false, CONNECTION_REFUSED, b"");
         }
-        if self.ping_due().is_some_and(|due| due <= clock) {
-            self.last_ping = clock;
-            // Fails only on a connection that is over.
-            let _over = self.quic.send_ack_eliciting();
-        }
+        self.turn_pings(clock);
         if self.proto.is_none() && self.quic.is_established() && !self.start(shared, now) {
             return;
         }
@@ -747,9 +740,6 @@ impl Link {
 
 /// How long an ERROR or a GOODBYE may take to be read before CONNECTION_CLOSE follows it.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// However short the patience, no PING follows another sooner.
-const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
 
 /// RFC 9000 §20.1.
 const CONNECTION_REFUSED: u64 = 0x2;

@@ -15,8 +15,10 @@ mod closed;
 mod greeting;
 mod handover;
 mod inspect;
+mod limit;
 mod link;
 mod outbox;
+mod ping;
 mod retry;
 mod sent;
 mod socket;
@@ -26,6 +28,7 @@ mod tally;
 pub use closed::Closed;
 pub(crate) use outbox::is_too_long;
 pub use outbox::{Calls, QueueError};
+pub use ping::PathStats;
 pub use tables::SharedLedger;
 use tables::Tables;
 
@@ -51,8 +54,10 @@ use crate::Error;
 use crate::address::Address;
 use crate::identity::Identity;
 use crate::metrics::{Counters, count, set};
+use crate::policy::Peer;
 use crate::settings::Settings;
 use crate::tls::{self, Certificate, Trust};
+use limit::{Limiter, MAX_SOURCES};
 use link::{Link, Shared, Tell};
 use retry::RetryTokens;
 use sent::Quic;
@@ -106,6 +111,11 @@ impl Clock {
             instant: aire_proto::Instant::from_millis(u64::try_from(instant).unwrap_or(u64::MAX)),
             unix: unix_now(),
         }
+    }
+
+    /// Microseconds since it began.
+    fn micros(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// The moment at which the protocol's clock surely shows `due`.
@@ -210,6 +220,13 @@ impl Driver {
         self.shared.keys = Box::new(keys);
     }
 
+    /// Has `policy` decide on every peer as soon as it is known who it is, on connections that
+    /// this side dials too (`TR-5`). One that is not wanted is told `REFUSED`, nothing that it sent
+    /// is read, and the application hears of [`Event::Closed`] only. A policy must not wait.
+    pub fn admit_with(&mut self, policy: impl Fn(&Peer<'_>) -> bool + Send + Sync + 'static) {
+        self.shared.policy = Some(Box::new(policy));
+    }
+
     fn bind(local: SocketAddr, identity: Identity, settings: Settings) -> Result<Self, Error> {
         let socket = UdpSocket::bind(local).map_err(|source| Error::Bind {
             address: local,
@@ -229,6 +246,7 @@ impl Driver {
                     })?,
             ),
         };
+        let limiter = Limiter::new(settings.inbound_rate, MAX_SOURCES);
         let replay =
             GrowingReplayGuard::new(settings.replay_capacity, settings.replay_capacity_per_peer);
         Ok(Self {
@@ -238,10 +256,12 @@ impl Driver {
                 identity,
                 settings,
                 replay,
+                limiter,
                 keys: Box::new(DidKeyResolver),
                 checks_name: true,
                 buffer: vec![0; 64 * 1024],
                 counters: Arc::<Counters>::default(),
+                policy: None,
             },
             server: None,
             client: None,

@@ -11,6 +11,7 @@ mod family;
 mod resuming;
 mod shared;
 mod spending;
+mod watching;
 
 pub use delegation::{Branch, BranchEnd, OnFailure};
 pub(crate) use delivery::Route;
@@ -18,6 +19,7 @@ pub use failure::{Failure, Received};
 pub(crate) use family::Membership;
 pub use shared::Bell;
 pub(crate) use shared::{Place, Shared};
+pub use watching::{Input, Watch};
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::driver::is_too_long;
 use crate::mailbox::{Command, Mailbox};
 use crate::resumption::Kept;
 use crate::store::Terminal;
-use shared::{FRAME_COST, INBOX_BOUND};
+use shared::FRAME_COST;
 
 /// One operation, in the hands of one thread. Dropping it before its end cancels it.
 pub struct Operation {
@@ -171,28 +173,7 @@ impl Operation {
     }
 
     fn recv_frame_until(&mut self, until: Option<Instant>) -> Result<Option<Received>, Failure> {
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(received) = state.inbox.pop_front() {
-                state.inbox_bytes = state.inbox_bytes.saturating_sub(received.cost());
-                state.taken += u64::from(matches!(received, Received::Stream(_)));
-                if state.paused && state.inbox_bytes < INBOX_BOUND / 2 {
-                    state.paused = false;
-                    self.mailbox.operation(state.place, Command::Resume);
-                }
-                return Ok(Some(received));
-            }
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
-            }
-            if state.finished {
-                return Ok(None);
-            }
-            state = match self.shared.wait(state, until) {
-                Some(state) => state,
-                None => return Err(Failure::TimedOut),
-            };
-        }
+        self.shared.take(&self.mailbox, until, false)
     }
 
     /// From now on `bell` rings whenever something happens to it: a frame came, the peer has sent
@@ -303,7 +284,7 @@ impl Operation {
     /// Sends nothing more. An initiator then still receives; for a responder it is the end, and
     /// comes by itself when its handler returns.
     pub fn finish(&mut self) {
-        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+        if !self.shared.end_sending() {
             return;
         }
         if let Some(place) = self.keep_end(|| Terminal::Finished) {
@@ -313,7 +294,7 @@ impl Operation {
 
     /// Ends the operation with an ERROR. A handler rather returns the [`Failure`].
     pub fn fail(&mut self, failure: &Failure) {
-        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
+        if !self.shared.end_sending() {
             return;
         }
         let (code, detail, mut data) = failure.to_error();
@@ -334,8 +315,8 @@ impl Operation {
     /// Asks the peer to end the operation. [`recv_frame`](Self::recv_frame) says how it ended.
     pub fn cancel(&mut self, reason: CancelReason, detail: impl Into<String>) {
         let detail = detail.into();
+        self.shared.end_sending();
         let mut state = self.shared.lock();
-        state.sending_ended = true;
         state.cancelled.get_or_insert((reason, detail.clone()));
         drop(state);
         self.tell(Command::Cancel { reason, detail });
