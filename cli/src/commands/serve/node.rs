@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use aire_mio::http::Server;
 use aire_mio::publish::Publication;
 use aire_mio::store::{DurableStore, MemoryStore, RedisStore, ResumeStore};
 use aire_mio::{
-    AccessList, Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Pins, Resolver,
+    AccessList, Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Resolver,
     ResolverSettings, Resumable, Settings,
 };
 use aire_proto::budget::Cap;
 
 use super::config::{Builtin, CapRule, Discovery, Kind, Loaded, Publish, Store, Tls};
 use super::exec::{Program, Running};
+use crate::common::discovery::remembering;
 use crate::common::identity::IdentityArgs;
 use crate::{Error, Output};
 
@@ -240,15 +242,17 @@ fn identity(loaded: &Loaded, out: &Output) -> Result<Identity, Error> {
 }
 
 fn resolver(loaded: &Loaded, discovery: &Discovery) -> Result<Resolver, Error> {
-    let mut settings = ResolverSettings::default();
-    settings.dns = discovery.dns;
-    settings.extra_roots = discovery.https_ca.as_deref().map(|file| loaded.path(file));
-    settings.danger_allow_private = discovery.danger_allow_private;
-    settings.https_port = discovery.https_port.unwrap_or(settings.https_port);
-    settings.timeout = discovery.timeout.map_or(settings.timeout, |time| time.0);
-    if let Some(file) = &discovery.known_keys {
-        settings.pins = Pins::none().trust_on_first_use(loaded.path(file));
-    }
+    let usual = ResolverSettings::default();
+    let path = |file: &PathBuf| loaded.path(file);
+    let settings = ResolverSettings {
+        timeout: discovery.timeout.map_or(usual.timeout, |time| time.0),
+        dns: discovery.dns,
+        extra_roots: discovery.https_ca.as_ref().map(path),
+        https_port: discovery.https_port.unwrap_or(usual.https_port),
+        pins: remembering(discovery.known_keys.as_ref().map(path).as_deref()),
+        danger_allow_private: discovery.danger_allow_private,
+        ..usual
+    };
     Resolver::new(settings).map_err(|error| loaded.refuse_section("discovery", error))
 }
 
