@@ -44,6 +44,8 @@ fn a_good_configuration_is_good_and_nothing_is_served() {
         drain_timeout = "10s"
         timestamp_window = "2m"
         retry = false
+        inbound_per_second = 5
+        inbound_burst = 10
         replay_capacity = 1000
         replay_capacity_per_peer = 10
         qlog_dir = "qlog"

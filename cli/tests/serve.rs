@@ -3,10 +3,10 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpStream};
 
-use aire_mio::{CancelReason, Identity};
+use aire_mio::{CancelReason, Certificate, Client, Identity, Resolver, ResolverSettings, Trust};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{Home, collect, next, wait_until};
@@ -270,4 +270,48 @@ fn the_lines_for_people_say_the_same() {
         assert!(seen.contains(words), "{words}:\n{seen}");
     }
     assert!(!seen.contains('\x1b'), "no colour in a pipe");
+}
+
+#[test]
+fn a_node_publishes_who_it_is_and_who_looks_it_up_knows_it() {
+    let home = Home::new();
+    let made = Certificate::self_signed(&[]).expect("a certificate");
+    let (chain, key) = (made.chain_pem().expect("PEM"), made.key_pem().expect("PEM"));
+    let text = |pem| String::from_utf8(pem).expect("text");
+    let roots = home.file("chain.pem", &text(chain));
+    home.file("private.pem", &text(key));
+    home.run(&["keygen", "key.pem"]).good();
+    let node = home.serve_as_it_is(&format!(
+        "listen = [\"127.0.0.1:0\"]\nkey = \"key.pem\"\n[http]\nenabled = \
+         false\n[tls]\ncertificate = \"chain.pem\"\nkey = \"private.pem\"\n[discovery]\ndid = \
+         \"did:web:localhost\"\nresolve = false\n[discovery.publish]\nlisten = \
+         \"127.0.0.1:0\"\nendpoints = [\"aire://localhost:5000/echo\"]\n{AGENTS}"
+    ));
+    assert_eq!(node.text("did"), "did:web:localhost");
+    assert_eq!(
+        node.ready["pin"],
+        Value::Null,
+        "whoever vouches for it is trusted"
+    );
+    let publisher = node.text("publisher").strip_prefix("https://");
+    let publisher: SocketAddr = publisher.expect("over TLS").parse().expect("an address");
+    let resolver = Resolver::new(ResolverSettings {
+        timeout: support::PATIENCE,
+        extra_roots: Some(roots.clone()),
+        https_port: publisher.port(),
+        danger_allow_private: true,
+        ..ResolverSettings::default()
+    })
+    .expect("a resolver");
+    let found = resolver
+        .resolve("did:web:localhost")
+        .expect("it is published");
+    assert_eq!(found.endpoints.len(), 1);
+    let client = Client::builder(Identity::generate().expect("a key"), Trust::ca_file(roots))
+        .connect_timeout(support::PATIENCE)
+        .resolver(resolver)
+        .expect_peer("did:web:localhost")
+        .connect(&node.uri())
+        .expect("its key is the published one");
+    assert_eq!(client.peer().as_deref(), Some("did:web:localhost"));
 }

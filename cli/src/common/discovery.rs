@@ -1,7 +1,7 @@
 //! How names are looked up.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aire_mio::{Pins, Resolver, ResolverSettings};
@@ -46,17 +46,24 @@ impl DiscoveryArgs {
     /// # Errors
     /// [`Error::Library`] when a file is no good, or the system names no name server.
     pub fn resolver(&self) -> Result<Resolver, Error> {
-        let mut settings = ResolverSettings::default();
-        settings.timeout = self.lookup_timeout;
-        settings.dns = self.dns;
-        settings.extra_roots.clone_from(&self.https_ca);
-        settings.danger_allow_private = self.danger_allow_private;
-        if let Some(port) = self.https_port {
-            settings.https_port = port;
-        }
-        if let Some(file) = &self.known_keys {
-            settings.pins = Pins::none().trust_on_first_use(file);
-        }
+        let usual = ResolverSettings::default();
+        let settings = ResolverSettings {
+            timeout: self.lookup_timeout,
+            dns: self.dns,
+            extra_roots: self.https_ca.clone(),
+            https_port: self.https_port.unwrap_or(usual.https_port),
+            pins: remembering(self.known_keys.as_deref()),
+            danger_allow_private: self.danger_allow_private,
+            ..usual
+        };
         Ok(Resolver::new(settings)?)
+    }
+}
+
+/// Keys that are trusted from their first sight on, where a file remembers them.
+pub(crate) fn remembering(file: Option<&Path>) -> Pins {
+    match file {
+        Some(file) => Pins::none().trust_on_first_use(file),
+        None => Pins::none(),
     }
 }

@@ -1,6 +1,8 @@
 //! From a configuration to nodes that listen.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +10,14 @@ use aire_mio::http::Server;
 use aire_mio::publish::Publication;
 use aire_mio::store::{DurableStore, MemoryStore, RedisStore, ResumeStore};
 use aire_mio::{
-    Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Pins, Resolver,
+    AccessList, Agent as _, Certificate, Identity, Node, NodeBuilder, Operation, Resolver,
     ResolverSettings, Resumable, Settings,
 };
 use aire_proto::budget::Cap;
 
-use super::config::{Admission, Builtin, CapRule, Discovery, Kind, Loaded, Publish, Store, Tls};
+use super::config::{Builtin, CapRule, Discovery, Kind, Loaded, Publish, Store, Tls};
 use super::exec::{Program, Running};
+use crate::common::discovery::remembering;
 use crate::common::identity::IdentityArgs;
 use crate::{Error, Output};
 
@@ -26,7 +29,7 @@ pub(super) struct Plan {
     settings: Settings,
     agents: Vec<(String, Service, Option<Resumable>)>,
     caps: Arc<[CapRule]>,
-    admission: Arc<Admission>,
+    admission: Option<AccessList>,
     resolver: Option<Resolver>,
     publication: Option<Publication>,
     max_workers: Option<usize>,
@@ -78,7 +81,7 @@ impl Plan {
             max_workers: limits.operations.map(Into::into),
             max_delegators: limits.delegators,
             caps: std::mem::take(&mut loaded.config.caps).into(),
-            admission: Arc::new(std::mem::take(&mut loaded.config.admission)),
+            admission: loaded.config.admission.list(),
             by_anyone: loaded.config.resume.by_anyone,
         })
     }
@@ -87,6 +90,18 @@ impl Plan {
     pub(super) fn agents(&self) -> Vec<&str> {
         let names = self.agents.iter().map(|(name, ..)| name.as_str());
         names.collect()
+    }
+
+    /// How long programs may run. As caps they hold while a caller takes nothing, too.
+    fn timeouts(&self) -> HashMap<String, Duration> {
+        let timeouts = self
+            .agents
+            .iter()
+            .filter_map(|(name, service, _)| match service {
+                Service::Program(program) => Some((name.clone(), program.timeout()?)),
+                Service::Builtin(_) => None,
+            });
+        timeouts.collect()
     }
 
     /// The longest that a program may take to end.
@@ -120,9 +135,16 @@ impl Plan {
         if let Some(most) = self.max_delegators {
             builder = builder.max_delegators(most);
         }
-        if !self.caps.is_empty() {
-            let rules = self.caps.clone();
-            builder = builder.cap(move |peer, agent| cap(&rules, peer, agent));
+        let (rules, timeouts) = (self.caps.clone(), self.timeouts());
+        if !rules.is_empty() || !timeouts.is_empty() {
+            builder = builder.cap(move |peer, agent| {
+                let mut cap = cap(&rules, peer, agent);
+                cap.time = strictest(cap.time, timeouts.get(agent).copied());
+                cap
+            });
+        }
+        if let Some(list) = self.admission.clone() {
+            builder = builder.admit(move |peer| list.admits(peer));
         }
         if let Some(store) = store {
             builder = builder.shared_resume_store(store.clone());
@@ -220,15 +242,17 @@ fn identity(loaded: &Loaded, out: &Output) -> Result<Identity, Error> {
 }
 
 fn resolver(loaded: &Loaded, discovery: &Discovery) -> Result<Resolver, Error> {
-    let mut settings = ResolverSettings::default();
-    settings.dns = discovery.dns;
-    settings.extra_roots = discovery.https_ca.as_deref().map(|file| loaded.path(file));
-    settings.danger_allow_private = discovery.danger_allow_private;
-    settings.https_port = discovery.https_port.unwrap_or(settings.https_port);
-    settings.timeout = discovery.timeout.map_or(settings.timeout, |time| time.0);
-    if let Some(file) = &discovery.known_keys {
-        settings.pins = Pins::none().trust_on_first_use(loaded.path(file));
-    }
+    let usual = ResolverSettings::default();
+    let path = |file: &PathBuf| loaded.path(file);
+    let settings = ResolverSettings {
+        timeout: discovery.timeout.map_or(usual.timeout, |time| time.0),
+        dns: discovery.dns,
+        extra_roots: discovery.https_ca.as_ref().map(path),
+        https_port: discovery.https_port.unwrap_or(usual.https_port),
+        pins: remembering(discovery.known_keys.as_ref().map(path).as_deref()),
+        danger_allow_private: discovery.danger_allow_private,
+        ..usual
+    };
     Resolver::new(settings).map_err(|error| loaded.refuse_section("discovery", error))
 }
 

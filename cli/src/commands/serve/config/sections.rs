@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use aire_mio::Settings;
+use aire_mio::{AccessList, Settings};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -85,6 +85,10 @@ pub(crate) struct Limits {
     pub(crate) timestamp_window: Option<Time>,
     /// Whether clients must prove their address before anything is done for them.
     pub(crate) retry: Option<bool>,
+    /// How many connections may begin from one address in a second, and how many at once, before
+    /// their peers have said who they are.
+    pub(crate) inbound_per_second: Option<NonZeroU32>,
+    pub(crate) inbound_burst: Option<NonZeroU32>,
     /// The most nonces that are remembered, of all peers together.
     pub(crate) replay_capacity: Option<NonZeroUsize>,
     /// The most nonces that are remembered of one peer.
@@ -125,6 +129,11 @@ impl Limits {
         ] {
             *place = value.map_or(*place, |time| time.0);
         }
+        let rate = &mut settings.inbound_rate;
+        rate.per_second = self
+            .inbound_per_second
+            .map_or(rate.per_second, NonZeroU32::get);
+        rate.burst = self.inbound_burst.map_or(rate.burst, NonZeroU32::get);
         settings.retry = self.retry.unwrap_or(settings.retry);
         settings
     }
@@ -157,18 +166,20 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Whether `did` may come.
-    #[must_use]
-    pub(crate) fn admits(&self, did: &str) -> bool {
-        let is = |listed: &DidText| listed.0 == did;
-        let allowed = self.allow.as_ref();
-        allowed.is_none_or(|allow| allow.iter().any(is)) && !self.deny.iter().any(is)
-    }
-
-    /// Whether everybody may come.
-    #[must_use]
-    pub(crate) fn admits_all(&self) -> bool {
-        self.allow.is_none() && self.deny.is_empty()
+    /// As the library takes it; `None` when everybody may come.
+    pub(crate) fn list(&self) -> Option<AccessList> {
+        let mut list = AccessList::default();
+        if self.allow.is_some() {
+            list.allow_none();
+        }
+        // What they hold are DIDs, so none is refused.
+        for did in self.allow.iter().flatten() {
+            let _is_one = list.allow(&did.0);
+        }
+        for did in &self.deny {
+            let _is_one = list.deny(&did.0);
+        }
+        (self.allow.is_some() || !self.deny.is_empty()).then_some(list)
     }
 }
 

@@ -81,6 +81,11 @@ impl Program {
         self.exec.grace
     }
 
+    /// How long it may run.
+    pub(super) const fn timeout(&self) -> Option<Duration> {
+        self.exec.timeout
+    }
+
     /// A place for one more process, if there is one.
     fn slot(&self) -> Result<Slot, Failure> {
         let slot = Slot(self.processes.clone());
@@ -197,7 +202,8 @@ struct Serving<'a> {
     exec: &'a Exec,
     process: Process,
     bell: Arc<Bell>,
-    /// When it has run long enough.
+    /// When it has run long enough: the operation's deadline, but it counts without a connection
+    /// too.
     until: Option<Instant>,
     /// What waits for its stdin.
     input: Option<Vec<u8>>,
