@@ -162,7 +162,7 @@ impl Link {
         }
     }
 
-    /// Answers an INVOKE, however it is called; knows neither budgets nor cancels.
+    /// Answers an INVOKE, and knows neither budgets nor cancels.
     fn answer(&mut self, stream: u64) {
         let Some(input) = self.input.get_mut(&stream) else {
             return;
@@ -174,13 +174,9 @@ impl Link {
             let Some(payload) = end.and_then(|end| input.get(used..end)) else {
                 return;
             };
-            if header.frame_type.to_wire() == INVOKE {
-                let args = Invoke::decode(payload).map_or(&[][..], |invoke| invoke.args);
+            if let (INVOKE, Ok(invoke)) = (header.frame_type.to_wire(), Invoke::decode(payload)) {
                 let op = u8::try_from(stream).expect("few streams");
-                let len = u32::try_from(args.len()).expect("not that many") | 0x8000_0000;
-                let head = [STREAM, 0, op].into_iter().chain(len.to_be_bytes());
-                let answer = head.chain(args.iter().copied()).collect();
-                self.output.push((stream, answer));
+                self.output.push((stream, frames(&invoke, op)));
             }
             input.drain(..end.unwrap_or(used));
         }
@@ -198,6 +194,21 @@ impl Link {
                 Err(_) => false,
             }
         });
+    }
+}
+
+/// All that is streamed, at once; else the arguments.
+fn frames(invoke: &Invoke<'_>, op: u8) -> Vec<u8> {
+    let frame = |payload: &[u8]| {
+        let len = u32::try_from(payload.len()).expect("not that many") | 0x8000_0000;
+        let head = [STREAM, 0, op].into_iter().chain(len.to_be_bytes());
+        head.chain(payload.iter().copied()).collect::<Vec<_>>()
+    };
+    let words = String::from_utf8_lossy(invoke.args);
+    let count = words.split(' ').next().and_then(|word| word.parse().ok());
+    match (invoke.agent, count) {
+        ("stream", Some(count)) => (0..count).flat_map(|_: u32| frame(b"token")).collect(),
+        _ => frame(invoke.args),
     }
 }
 

@@ -161,6 +161,13 @@ fn a_server_that_refuses_nothing_and_signs_badly_is_caught() {
         "double-hello",
         "tampered-signature",
         "replayed-hello",
+        "reset-cancels",
+        "cancel-ends",
+        "cancel-empty",
+        "budget-stops",
+        "budget-lowered",
+        "deadline-stops",
+        "resume-unknown-token",
     ] {
         came(name, "fail");
     }
