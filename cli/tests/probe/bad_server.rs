@@ -21,15 +21,15 @@ const INVOKE: u8 = 0x03;
 const STREAM: u8 = 0x04;
 
 /// It answers every INVOKE with its arguments, and refuses nothing at all.
-pub struct BadServer {
-    pub address: SocketAddr,
-    pub pin: String,
+pub(crate) struct BadServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) pin: String,
     stops: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl BadServer {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let certificate = Certificate::self_signed(&["localhost"]).expect("a certificate");
         let pin = certificate.pin().to_string();
         let config = config(&certificate);

@@ -110,6 +110,37 @@ fn our_node_passes_every_check() {
 }
 
 #[test]
+fn a_node_that_requires_the_channel_binding_is_judged_too() {
+    let certificate = Certificate::self_signed(&["localhost"]).expect("a certificate");
+    let pin = certificate.pin().to_string();
+    let identity = Identity::generate().expect("a key");
+    let identity = identity.require_channel_binding().expect("room");
+    let node = Node::builder(identity, certificate)
+        .agent("echo", echo)
+        .and_then(|node| node.listen("127.0.0.1:0".parse().expect("an address")))
+        .expect("a node");
+    let uri = format!("aire://{}", node.address());
+    let output = probe(&[&uri, "--pin", &pin, "--timeout", "60s", "--json"]);
+    let report = json(&output);
+    for (name, (outcome, reason)) in outcomes(&report) {
+        let is_good = ["pass", "skipped", "not-applicable"].contains(&outcome.as_str());
+        assert!(is_good, "{name}: {outcome}: {reason}");
+    }
+    let outcomes = outcomes(&report);
+    for name in [
+        "echo",
+        "byte-by-byte",
+        "replayed-hello",
+        "nonce-of-another",
+        "binding-of-another",
+    ] {
+        assert_eq!(outcomes[name].0, "pass", "{name}");
+    }
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    node.stop();
+}
+
+#[test]
 fn without_agents_what_needs_them_is_skipped_with_the_reason() {
     let certificate = Certificate::self_signed(&["localhost"]).expect("a certificate");
     let pin = certificate.pin().to_string();
