@@ -1,5 +1,8 @@
 //! From what a person names to a connection: the arguments of all commands that call a node.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::time::Duration;
 
 use aire_mio::resolver::Resolved;
@@ -175,6 +178,30 @@ impl std::fmt::Display for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.agent, self.operation)
     }
+}
+
+/// All of a file, or of stdin, as far as an INVOKE can carry it.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::Usage`] when it is longer.
+pub fn read_arguments(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::reading(path, source);
+    let from: Box<dyn io::Read> = match path == Path::new("-") {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(path).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    let most = aire_proto::wire::MAX_SEND_PAYLOAD;
+    from.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Usage(format!(
+            "{}: arguments are at most {most} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,13 +6,12 @@
 mod load;
 mod report;
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use self::load::{Load, Stop};
 use self::report::Report;
-use crate::common::dial::DialArgs;
+use crate::common::dial::{DialArgs, read_arguments};
 use crate::common::interrupt::Interrupts;
 use crate::common::units::time;
 use crate::{Error, Output};
@@ -66,7 +65,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u32).range(..=1_048_576)
     )]
     pub size: u32,
-    /// Arguments from a file.
+    /// Arguments from a file; - for stdin.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How long an operation may take before it counts as failed.
@@ -93,7 +92,7 @@ pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
     let destination = args.dial.find(&args.target)?;
     let call = destination.call(args.call.as_deref())?;
     let arguments = match &args.file {
-        Some(path) => fs::read(path).map_err(|source| Error::reading(path, source))?,
+        Some(path) => read_arguments(path)?,
         None => (b'a'..=b'z').cycle().take(args.size as usize).collect(),
     };
     let identity = args.dial.identity.load_or_generate(out)?;

@@ -8,8 +8,6 @@ mod session;
 mod show;
 mod ticket;
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +20,7 @@ use self::feed::Feed;
 use self::session::Session;
 use self::show::Show;
 use self::ticket::TicketFile;
-use crate::common::dial::{Call, Destination, DialArgs};
+use crate::common::dial::{Call, Destination, DialArgs, read_arguments};
 use crate::common::interrupt::Interrupts;
 use crate::common::units::{money, time};
 use crate::{Error, Output};
@@ -164,7 +162,7 @@ impl Args {
                 "stdin cannot be both the arguments and further input".into(),
             ));
         }
-        read(path)
+        read_arguments(path)
     }
 
     fn connect(&self, destination: &Destination, out: &Output) -> Result<Client, Error> {
@@ -196,25 +194,4 @@ impl Args {
         };
         (budget != Budget::default()).then_some(budget)
     }
-}
-
-/// All of a file, or of stdin, as far as an INVOKE can carry it.
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::reading(path, source);
-    let from: Box<dyn io::Read> = match path == Path::new("-") {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(path).map_err(failed)?),
-    };
-    let mut bytes = Vec::new();
-    let most = aire_proto::wire::MAX_SEND_PAYLOAD;
-    from.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > most {
-        return Err(Error::Usage(format!(
-            "{}: arguments are at most {most} bytes; --input streams more",
-            path.display()
-        )));
-    }
-    Ok(bytes)
 }

@@ -44,6 +44,12 @@ With --json, prints the node's own status, one line for each look; with --once t
 /// [`Error::Unreachable`] when nobody tells the status there; [`Error::Failed`] when what is told
 /// is something else.
 pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
+    if args.interval < LEAST {
+        return Err(Error::Usage(format!(
+            "a node is looked at every {} ms at most",
+            LEAST.as_millis()
+        )));
+    }
     let source = Source::new(&args.url)?;
     if args.once {
         let (raw, status) = source.look()?;
@@ -106,3 +112,6 @@ fn print(view: &View, out: &mut Output) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Whoever looks more often is what the node is busy with.
+const LEAST: Duration = Duration::from_millis(50);

@@ -29,8 +29,12 @@ pub(super) fn run(source: Source, args: &Args) -> Result<(), Error> {
         .name("aire-look".into())
         .spawn(move || keep_looking(&source, interval, &sender))
         .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
-    let mut terminal = ratatui::try_init().map_err(Error::Output)?;
     interrupts.at_the_end(ratatui::restore);
+    let mut terminal = ratatui::try_init().map_err(|error| {
+        // Half of it may be done.
+        ratatui::restore();
+        Error::Output(error)
+    })?;
     interrupts.listen();
     let mut screen = Screen::new(first, args.sort);
     let shown = loop {
