@@ -12,8 +12,8 @@
 mod support;
 
 use aire_proto::connection::CallError;
-use aire_proto::wire::{Budget, Capability, FrameType, Resumable, Resume};
-use aire_proto::{Config, ErrorCode, Role, StreamId};
+use aire_proto::wire::{Budget, Cancel, Capability, FrameType, Resumable, Resume};
+use aire_proto::{CancelReason, Config, ErrorCode, Role, StreamId};
 use support::hello::HelloFrame;
 use support::lone::{Lone, PEER_SEED, encoded, frame, invoke};
 use support::script::Roomy;
@@ -403,5 +403,23 @@ fn an_end_before_resume_is_whole_makes_nothing_behind_it_a_violation() {
         assert!(lone.end.connection.is_open(), "{cut}: {:?}", lone.end.log);
         lone.wait(5_000);
         assert_eq!(lone.end.connection.live_operations(), 0);
+    }
+}
+
+#[test]
+fn a_cancel_behind_a_resume_that_nobody_has_heard_of_is_told_to_nobody() {
+    let resume = resume(b"token", 0);
+    for cut in 1..resume.len() {
+        let mut server = lone(Role::Server);
+        server.arrives(stream(OP), &resume[..cut]);
+        server.end.connection.finish(stream(OP)).unwrap();
+        server.arrives(stream(OP), &resume[cut..]);
+        let reason = Cancel {
+            reason: CancelReason::UserCancelled,
+            detail: "",
+        };
+        server.ends(stream(OP), &encoded(OP, &reason));
+        assert_eq!(server.end.told(), Vec::<String>::new(), "cut at {cut}");
+        assert_eq!(server.end.connection.live_operations(), 0);
     }
 }

@@ -114,12 +114,18 @@ func (o *Options) Misbehaves() bool {
 	return o.Tamper != TamperNone || o.TamperBinding != BindingNone || o.DoubleHello || o.HelloType2 || o.Minor < 2
 }
 
-// hello builds the frame to send, with a fresh nonce on every call.
-func (o *Options) hello() []byte {
+// local is what this peer says of itself, unsigned.
+func (o *Options) local() aire.Hello {
 	h := aire.Hello{Major: aire.Major, Minor: o.Minor, NodeID: o.identity.DID}
 	for _, name := range o.Caps {
 		h.Caps = append(h.Caps, aire.Capability{Name: name, Version: 1})
 	}
+	return h
+}
+
+// hello builds the frame to send, with a fresh nonce on every call.
+func (o *Options) hello() []byte {
+	h := o.local()
 	at := time.Now()
 	switch o.Tamper {
 	case TamperNodeID:

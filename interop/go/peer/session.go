@@ -84,7 +84,7 @@ func (s *session) handshake(hello []byte, seen ControlFrame) error {
 	if f.Type != aire.TypeHello || f.OpID != 0 {
 		return s.fault(&aire.Error{Code: aire.ProtocolViolation, Why: "the first frame is no HELLO"})
 	}
-	h, err := s.verifier.Check(f.Payload, aire.Hello{})
+	h, err := s.verifier.Check(f.Payload, s.local())
 	if err != nil {
 		return s.fault(err)
 	}

@@ -392,8 +392,10 @@ impl<S: Storage> Connection<S> {
         let op = operation.id;
         if operation.has_ended_sending() {
             // We ended before it was here: too late (CAN-6). It is the peer's last word, so one is
-            // passed on (CAN-8), but none that is not the peer's, or that was heard in time.
+            // passed on (CAN-8), but none that is not the peer's, or that was heard in time, and
+            // nothing about an operation that the application has never heard of.
             let tells = operation.part == Part::Responder
+                && !operation.told_ended
                 && matches!(noted, Ok(Note::Cancel(_)))
                 && signed_well.is_ok()
                 && !operation.is_cancelled_by_peer();

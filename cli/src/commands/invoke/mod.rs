@@ -45,6 +45,10 @@ pub struct Args {
     /// Stream further input from a file, a frame for each line; - for stdin, as you type.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Say at once that no further input comes: for agents that read until it ends. The stream is
+    /// then closed on this side, so that Ctrl-C can only break it off, without a CANCEL.
+    #[arg(long, conflicts_with = "input")]
+    pub end_input: bool,
     /// Break the line after each frame: as on a terminal.
     #[arg(long)]
     pub lines: bool,
@@ -110,6 +114,9 @@ pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
     let mut session = Session::new(operation, interrupts, show, feed, ticket);
     if let Some(budget) = args.budget() {
         session.limit(budget);
+    }
+    if args.end_input {
+        session.end_input();
     }
     session.run(client, out)
 }

@@ -55,11 +55,13 @@ impl Session {
         self.operation.send_budget(budget);
     }
 
+    /// Tells the agent that no further input comes.
+    pub(super) fn end_input(&mut self) {
+        self.operation.finish();
+    }
+
     /// Works on it until it is over.
     pub(super) fn run(mut self, client: Client, out: &mut Output) -> Result<(), Error> {
-        if self.feed.is_none() {
-            self.operation.finish();
-        }
         match self.work(out)? {
             End::Over(how) => self.over(how, out),
             End::Leave => self.leave(client, out),

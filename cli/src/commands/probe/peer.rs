@@ -310,18 +310,12 @@ impl Peer {
         if let Some(error) = self.quic.peer_error() {
             let reason = String::from_utf8_lossy(&error.reason);
             let reason: String = reason.chars().take(80).collect();
-            return match error.is_app {
-                true => format!(
-                    "closed with {}{}",
-                    ErrorCode::from_wire(error.error_code),
-                    quoted(&reason)
-                ),
-                false => format!(
-                    "closed with QUIC's error {:#x}{}",
-                    error.error_code,
-                    quoted(&reason)
-                ),
+            let code = match (error.is_app, error.error_code) {
+                (true, 0) => "code 0".into(),
+                (true, code) => ErrorCode::from_wire(code).to_string(),
+                (false, code) => format!("QUIC's error {code:#x}"),
             };
+            return format!("closed with {code}{}", quoted(&reason));
         }
         if let Some(error) = self.quic.local_error() {
             let reason = String::from_utf8_lossy(&error.reason);

@@ -81,9 +81,8 @@ impl Report {
         let ids = self.ids.join(" ");
         let line = format!("{word}  {}  {name} {ids:<20} {}", self.level, self.about);
         out.line(line)?;
-        match &self.reason {
-            Some(reason) => out.line(format_args!("         {reason}"))?,
-            None => {}
+        if let Some(reason) = &self.reason {
+            out.line(format_args!("         {reason}"))?;
         }
         // A person watches as it comes.
         out.flush()

@@ -144,17 +144,16 @@ impl Subject {
         let hello = trial
             .greet_on(&mut peer, &trial.hello().frame(trial.signer()))
             .and_then(|()| ServerHello::read(&peer.frames(0)[0].payload));
-        let hello = hello.map_err(|stop| {
-            let words = format!(
-                "the server does not get through a handshake: {}",
-                words(stop)
-            );
-            Error::Refused(words)
-        })?;
+        subject.hello = hello.map_err(no_handshake)?;
+        // What the server requires, it was not offered on this connection.
+        let mut named = subject.hello.capabilities.iter();
+        if named.any(|(_, required)| *required) {
+            peer = subject.trial().greet().map_err(no_handshake)?;
+        }
         let echo = find_echo(&mut peer, given.echo);
         let stream = find_stream(&mut peer, given.stream);
         drop(peer);
-        (subject.hello, subject.echo, subject.stream) = (hello, echo, stream);
+        (subject.echo, subject.stream) = (echo, stream);
         Ok(subject)
     }
 
@@ -171,6 +170,13 @@ fn words(stop: Stop) -> String {
     match stop {
         Stop::Failed(words) | Stop::Skipped(words) | Stop::NotApplicable(words) => words,
     }
+}
+
+fn no_handshake(stop: Stop) -> Error {
+    let words = words(stop);
+    Error::Refused(format!(
+        "the server does not get through a handshake: {words}"
+    ))
 }
 
 fn in_words(stop: Stop) -> Error {
@@ -287,25 +293,46 @@ impl Trial<'_> {
         self.greet_as(self.signer(), &self.hello())
     }
 
-    /// The same, where this HELLO is ours.
+    /// The same, where this HELLO of `signer` is ours.
     pub(super) fn greet_as(
         &self,
         signer: &Ed25519Signer,
         hello: &HelloDraft,
     ) -> Result<Peer, Stop> {
-        let mut peer = self.connect()?;
-        self.greet_on(&mut peer, &hello.frame(signer))?;
+        let mut peer = self.greet_unbound(signer, hello)?;
+        self.bind_if_required(&mut peer, signer)?;
         Ok(peer)
     }
 
-    /// Says this HELLO, and waits for the server's.
+    /// The same, but the identity is not bound to the connection, whatever the server requires.
+    pub(super) fn greet_unbound(
+        &self,
+        signer: &Ed25519Signer,
+        hello: &HelloDraft,
+    ) -> Result<Peer, Stop> {
+        let mut peer = self.connect()?;
+        hear(&mut peer, &hello.frame(signer))?;
+        Ok(peer)
+    }
+
+    /// Says this HELLO of the probe, and waits for the server's.
     pub(super) fn greet_on(&self, peer: &mut Peer, hello: &[u8]) -> Result<(), Stop> {
-        peer.send(0, hello, false)?;
-        peer.until("the server's HELLO", |peer| !peer.frames(0).is_empty())?;
-        let first = peer.frames(0)[0].name();
-        ensure(peer.frames(0)[0].kind == HELLO, || {
-            format!("the server's first frame is {first}, and no HELLO")
-        })
+        hear(peer, hello)?;
+        self.bind_if_required(peer, self.signer())
+    }
+
+    /// Whether the server serves nobody whose identity is not bound to the connection.
+    pub(super) fn must_bind(&self) -> bool {
+        let mut names = self.subject.hello.capabilities.iter();
+        names.any(|(name, required)| *required && name == capability::CHANNEL_BINDING)
+    }
+
+    fn bind_if_required(&self, peer: &mut Peer, signer: &Ed25519Signer) -> Result<(), Stop> {
+        if !self.must_bind() {
+            return Ok(());
+        }
+        let value = exporter(peer)?;
+        peer.send(0, &wire::binding(signer, &value), false)
     }
 
     /// The server refuses this HELLO with one of `codes`, and closes the connection.
@@ -417,6 +444,23 @@ impl Trial<'_> {
             ))
         })
     }
+}
+
+/// Says a HELLO, and waits for the server's.
+fn hear(peer: &mut Peer, hello: &[u8]) -> Result<(), Stop> {
+    peer.send(0, hello, false)?;
+    peer.until("the server's HELLO", |peer| !peer.frames(0).is_empty())?;
+    let first = &peer.frames(0)[0];
+    ensure(first.kind == HELLO, || {
+        let name = first.name();
+        format!("the server's first frame is {name}, and no HELLO")
+    })
+}
+
+/// What identities are bound to on this connection (`GAP-21`).
+pub(super) fn exporter(peer: &mut Peer) -> Result<[u8; 32], Stop> {
+    peer.exporter()
+        .ok_or_else(|| skipped("TLS gives no exporter value"))
 }
 
 /// An agent that no node has.

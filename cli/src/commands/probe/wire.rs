@@ -232,6 +232,12 @@ impl HelloDraft {
     }
 }
 
+/// The frame that binds `signer` to the connection with this value (`GAP-21`).
+pub(super) fn binding(signer: &Ed25519Signer, value: &[u8]) -> Vec<u8> {
+    let block = Block::new(signer, BINDING);
+    frame(BINDING, 0, &block.sign(signer, value, &[]))
+}
+
 /// A frame that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Frame {

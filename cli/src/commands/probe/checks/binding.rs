@@ -6,11 +6,11 @@ use aire_proto::identity::{Ed25519Verifier, SignatureVerifier as _, SignedMessag
 use aire_proto::wire::{FrameType, SignatureBlock, domain_separator};
 
 use crate::commands::probe::peer::Peer;
-use crate::commands::probe::trial::{Trial, good};
+use crate::commands::probe::trial::{Trial, exporter, good};
 use crate::commands::probe::verdict::{
-    Check, GOOD, Stop, Verdict, check, ensure, failed, hostile, not_applicable, skipped,
+    Check, GOOD, Stop, Verdict, check, ensure, failed, hostile, not_applicable,
 };
-use crate::commands::probe::wire::{BINDING, Block, frame};
+use crate::commands::probe::wire::{BINDING, binding};
 
 pub(super) const CHECKS: &[Check] = &[
     check!(
@@ -37,6 +37,9 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn binding_is_optional(trial: &Trial<'_>) -> Verdict {
+    if trial.must_bind() {
+        return Err(not_applicable("the server requires it"));
+    }
     let mut peer = trial.greet()?;
     trial.serves(&mut peer, 4)?;
     ensure(peer.count(0, BINDING) == 0, || {
@@ -53,21 +56,14 @@ fn agreed(trial: &Trial<'_>) -> Result<(Peer, [u8; 32]), Stop> {
         )));
     }
     let hello = trial.hello_of(trial.signer(), &[CHANNEL_BINDING]);
-    let mut peer = trial.greet_as(trial.signer(), &hello)?;
-    let value = peer
-        .exporter()
-        .ok_or_else(|| skipped("TLS gives no exporter value"))?;
+    let mut peer = trial.greet_unbound(trial.signer(), &hello)?;
+    let value = exporter(&mut peer)?;
     Ok((peer, value))
-}
-
-fn binding(trial: &Trial<'_>, value: &[u8]) -> Vec<u8> {
-    let block = Block::new(trial.signer(), BINDING);
-    frame(BINDING, 0, &block.sign(trial.signer(), value, &[]))
 }
 
 fn binding_is_taken(trial: &Trial<'_>) -> Verdict {
     let (mut peer, value) = agreed(trial)?;
-    peer.send(0, &binding(trial, &value), false)?;
+    peer.send(0, &binding(trial.signer(), &value), false)?;
     trial.serves(&mut peer, 4)?;
     peer.until("the server's binding", |peer| peer.count(0, BINDING) > 0)?;
     let mut frames = peer.frames(0).iter();
@@ -98,6 +94,6 @@ fn binding_is_taken(trial: &Trial<'_>) -> Verdict {
 fn binding_of_another(trial: &Trial<'_>) -> Verdict {
     let (mut peer, mut value) = agreed(trial)?;
     value[0] ^= 1;
-    peer.send(0, &binding(trial, &value), false)?;
+    peer.send(0, &binding(trial.signer(), &value), false)?;
     good(peer.refused(&[BadSignature]))
 }

@@ -210,12 +210,14 @@ fn other_major_required(trial: &Trial<'_>) -> Verdict {
 }
 
 fn known_required(trial: &Trial<'_>) -> Verdict {
-    // One that changes nothing on the connection.
-    let mut plain = capability::DEFINED[..2].iter();
-    let Some(name) = plain.find(|name| trial.subject.hello.has(name)) else {
-        return Err(not_applicable("the server names no DID method"));
+    // One that asks nothing of either side.
+    let mut defined = capability::DEFINED.iter();
+    let Some(name) = defined.find(|name| trial.subject.hello.has(name)) else {
+        return Err(not_applicable(
+            "the server has no capability that the specification defines",
+        ));
     };
-    let mut hello = trial.hello();
+    let mut hello = trial.hello_of(trial.signer(), &[name]);
     for entry in &mut hello.capabilities {
         if entry.name == name.as_bytes() {
             entry.required = 1;

@@ -10,8 +10,8 @@ use crate::commands::probe::peer::Peer;
 use crate::commands::probe::trial::{Trial, good, unknown_agent};
 use crate::commands::probe::verdict::{Check, GOOD, Stop, Verdict, check, ensure, failed, hostile};
 use crate::commands::probe::wire::{
-    BUDGET, GOODBYE, HELLO, INVOKE, LATER, Numbers, RESERVED, STREAM, VENDOR, frame, head, number,
-    prefixed,
+    BINDING, BUDGET, GOODBYE, HELLO, INVOKE, LATER, Numbers, RESERVED, STREAM, VENDOR, frame, head,
+    number, prefixed,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -443,7 +443,9 @@ fn own_types(trial: &Trial<'_>) -> Verdict {
     }
     peer.linger(Duration::from_millis(100));
     for (stream, came) in peer.streams() {
-        let is_strange = |kind: u8| kind == 0 || kind == RESERVED || kind > 0x0b;
+        let is_agreed = |kind: u8| kind == BINDING && trial.must_bind();
+        let is_strange =
+            |kind: u8| (kind == 0 || kind == RESERVED || kind > 0x0b) && !is_agreed(kind);
         if let Some(frame) = came.frames.iter().find(|frame| is_strange(frame.kind)) {
             return Err(failed(format!(
                 "{} came on stream {stream}, and no capability that asks for it is active",
