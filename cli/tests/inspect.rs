@@ -47,17 +47,21 @@ fn every_published_frame_is_explained_to_its_last_byte() {
         let (Some(hex), true) = (vector["encoded_hex"].as_str(), file.starts_with('v')) else {
             continue;
         };
-        // Others show an envelope, around a payload that is none of its type.
-        if vector["frame"].is_null() || vector["decoded"].is_null() {
+        if vector["frame"].is_null() {
             continue;
         }
-        let json = home.run(&["inspect", "--json", hex]).json();
-        assert_eq!(joined(&json), hex, "{}", vector["id"]);
+        let ran = home.run(&["inspect", "--json", hex]);
+        let json: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
+        // Some show an envelope alone, around a payload that is none of its type.
+        match vector["decoded"].is_null() {
+            true => assert!(hex.starts_with(&joined(&json)), "{}", vector["id"]),
+            false => assert_eq!(joined(&json), hex, "{}", vector["id"]),
+        }
         assert_eq!(json["frames"][0]["type_code"], vector["frame"]["type"]);
         assert_eq!(json["frames"][0]["op_id"], vector["frame"]["op_id"]);
         seen += 1;
     }
-    assert!(seen > 10, "{seen}");
+    assert!(seen > 10, "only {seen}");
 }
 
 #[test]

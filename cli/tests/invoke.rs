@@ -228,3 +228,21 @@ fn resuming_takes_a_key_that_lasts() {
     let ran = stand.run("invoke", "/count/up", &["--resume", "ticket"]);
     assert_eq!(ran.code(), Some(2), "{}", ran.stderr());
 }
+
+/// As in `aire invoke ... | head -1`.
+#[test]
+fn who_has_read_enough_cancels() {
+    let stand = Stand::new();
+    let (mut child, mut stdout) = start(&stand, "/echo/all", &["--input", "-", "--lines"]);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(b"one\n").expect("it reads");
+    assert_eq!(line(&mut stdout), "one\n");
+    drop(stdout);
+    // What comes now finds nobody.
+    stdin.write_all(b"two\n").expect("it reads");
+    let ended = child.wait_with_output().expect("it was started");
+    assert_eq!(ended.status.code(), Some(0));
+    wait_until("the operation is over", || {
+        stand.node.metrics().operations_live == 0
+    });
+}

@@ -13,18 +13,18 @@ use aire_proto::budget::Charge;
 use crate::support::{Home, PATIENCE, Ran};
 
 /// A node with a few agents, and a home for the command.
-pub struct Stand {
-    pub home: Home,
-    pub node: Node,
-    pub pin: String,
+pub(crate) struct Stand {
+    pub(crate) home: Home,
+    pub(crate) node: Node,
+    pub(crate) pin: String,
     /// Why operations of `wait` had to stop.
-    pub stopped: Receiver<Failure>,
+    pub(crate) stopped: Receiver<Failure>,
     /// Lets `count` go on behind its third frame.
-    pub gate: Arc<AtomicBool>,
+    pub(crate) gate: Arc<AtomicBool>,
 }
 
 impl Stand {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let certificate = Certificate::self_signed(&["127.0.0.1"]).expect("a certificate");
         let pin = certificate.pin().to_string();
         let identity = Identity::generate().expect("a key");
@@ -50,19 +50,24 @@ impl Stand {
         }
     }
 
-    pub fn uri(&self, path: &str) -> String {
+    pub(crate) fn uri(&self, path: &str) -> String {
         format!("aire://{}{path}", self.node.address())
     }
 
     /// The command with this node for a target.
-    pub fn args<'a>(&'a self, command: &'a str, uri: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn args<'a>(
+        &'a self,
+        command: &'a str,
+        uri: &'a str,
+        more: &[&'a str],
+    ) -> Vec<&'a str> {
         let mut args = vec![command, uri];
         args.extend_from_slice(more);
         args.extend_from_slice(&["--pin", &self.pin, "--connect-timeout", "120s"]);
         args
     }
 
-    pub fn run(&self, command: &str, path: &str, more: &[&str]) -> Ran {
+    pub(crate) fn run(&self, command: &str, path: &str, more: &[&str]) -> Ran {
         self.home.run(&self.args(command, &self.uri(path), more))
     }
 }

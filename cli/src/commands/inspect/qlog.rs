@@ -104,10 +104,10 @@ impl Log {
         if self.vantage.is_none() {
             self.vantage = text(vantage);
         }
-        for traces in record.get("traces").and_then(Value::as_array) {
+        if let Some(traces) = record.get("traces").and_then(Value::as_array) {
             traces.iter().for_each(|trace| self.record(trace, sides));
         }
-        for events in record.get("events").and_then(Value::as_array) {
+        if let Some(events) = record.get("events").and_then(Value::as_array) {
             events.iter().for_each(|event| self.event(event, sides));
         }
         if record.get("name").is_some() {

@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(value_name = "AGENT/OPERATION")]
     pub call: Option<String>,
     /// The operation's arguments, as text; - for stdin.
-    #[arg(value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    #[arg(value_name = "ARGUMENTS", allow_negative_numbers = true)]
     pub arguments: Option<String>,
     /// The operation's arguments, from a file; - for stdin.
     #[arg(short, long, value_name = "FILE", conflicts_with = "arguments")]

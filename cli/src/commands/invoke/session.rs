@@ -62,9 +62,14 @@ impl Session {
 
     /// Works on it until it is over.
     pub(super) fn run(mut self, client: Client, out: &mut Output) -> Result<(), Error> {
-        match self.work(out)? {
-            End::Over(how) => self.over(how, out),
-            End::Leave => self.leave(client, out),
+        match self.work(out) {
+            Ok(End::Over(how)) => self.over(how, out),
+            Ok(End::Leave) => self.leave(client, out),
+            Err(error) => {
+                // Cancels it: the client would let it run on until then.
+                drop(self);
+                Err(error)
+            }
         }
     }
 

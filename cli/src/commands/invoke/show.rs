@@ -109,8 +109,7 @@ impl Show {
         }
     }
 
-    fn frame(&mut self, payload: &[u8], number: u64, out: &mut Output) -> Result<(), Error> {
-        self.clear();
+    fn frame(&self, payload: &[u8], number: u64, out: &mut Output) -> Result<(), Error> {
         match self.style {
             Style::Json => out.record(&Frame {
                 event: "stream",

@@ -111,7 +111,9 @@ impl Source {
     pub(super) fn look(&self) -> Result<(Value, Status), Error> {
         let Self { agent, url } = self;
         let unreachable = |error: ureq::Error| match error {
-            ureq::Error::BadUri(why) => Error::Usage(format!("{url} is no URL: {why}")),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                Error::Usage(format!("{url:?} is no URL: {error}"))
+            }
             error => Error::Unreachable(format!("no status at {url}: {error}")),
         };
         let response = agent.get(url).call().map_err(unreachable)?;
