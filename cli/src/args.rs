@@ -10,7 +10,7 @@ use crate::error::EXIT_CODES;
 
 /// Keys, names, nodes and calls of the AIRE agent protocol.
 ///
-/// A node is reached by its URI (aire://host[:port]), by a handle (@name@domain), or by its DID.
+/// A node is reached by its URI (`aire://host[:port]`), by a handle (@name@domain), or by its DID.
 #[derive(Debug, Parser)]
 #[command(name = "aire", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {

@@ -6,7 +6,7 @@ use aire_mio::{Client, ErrorCode, Identity, Node, Trust};
 use aire_proto::capability::CHANNEL_BINDING;
 use aire_proto::identity::{Ed25519Signer, Signer};
 use aire_proto::wire::{FrameType, NONCE_LEN, domain_separator};
-use support::raw::{Raw, frame, hello_of, hello_with, number};
+use support::raw::{GOODBYE, Raw, frame, hello_of, hello_with, number};
 use support::{any_port, builder, certificate, connect, echo, identity, uri};
 
 const BINDING: u8 = 0x80;
@@ -82,6 +82,18 @@ fn whoever_proves_its_own_connection_is_served() {
     raw.say(0, &binding(VICTIM, &exporter), false);
     let answer = raw.ask(4, "echo", b"it is me");
     assert!(!answer.is_empty());
+}
+
+#[test]
+fn a_control_stream_that_ends_in_a_frame_behind_the_binding_is_malformed() {
+    let node = node();
+    let mut raw = Raw::greet_with(node.address(), &hello_with(VICTIM, &BOUND));
+    let exporter = exporter_of(&mut raw);
+    let goodbye = frame(GOODBYE, 0, b"farewell");
+    let cut = &goodbye[..goodbye.len() - 1];
+    // In one piece: the FIN is there before the binding is looked at.
+    raw.say(0, &[&binding(VICTIM, &exporter), cut].concat(), true);
+    raw.is_told(ErrorCode::MalformedFrame);
 }
 
 #[test]

@@ -421,6 +421,12 @@ fn a_key_that_has_to_be_fetched_is_awaited_and_the_answer_decides() {
                 hands.iter().all(|one| one.closed().is_some())
             }
         });
+        // A second answer is nobody's.
+        server
+            .driver
+            .key_fetched(connection, None, &mut |_, event, _| {
+                panic!("it was decided already: {event:?}")
+            });
         if good {
             let asked = client.driver.invoke(key, "it", "", Vec::new());
             asked.expect("invoked");

@@ -15,7 +15,7 @@ use crate::{Error, Output};
 /// Arguments of `aire ping`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The node: aire://host[:port], @name@domain, or a DID.
+    /// The node: `aire://host[:port]`, @name@domain, or a DID.
     pub target: String,
     /// An operation to call each time, without arguments: its round trip is measured too.
     #[arg(value_name = "AGENT/OPERATION")]

@@ -21,9 +21,16 @@ impl IdentityArgs {
     /// The key of the file, or of the default one.
     ///
     /// # Errors
-    /// [`Error::Library`] when there is none, or it is none.
+    /// [`Error::Usage`] when the default one is missing, [`Error::Library`] when there is none in
+    /// the file.
     pub fn load(&self) -> Result<Identity, Error> {
         let path = self.key.clone().map_or_else(default_path, Ok)?;
+        if self.key.is_none() && !path.exists() {
+            return Err(Error::Usage(format!(
+                "this needs a key that lasts, and there is none at {}: `aire keygen` makes one",
+                path.display()
+            )));
+        }
         Ok(Identity::from_pem_file(path)?)
     }
 

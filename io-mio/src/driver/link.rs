@@ -59,8 +59,11 @@ pub(super) struct Link {
     pub(super) resumed: Vec<StreamId>,
     /// Streams whose FIN waits for acknowledgements.
     fins_waiting: Vec<StreamId>,
-    /// The control stream's bytes that wait for a key to be fetched.
+    /// The control stream's bytes that wait for a key to be fetched, or for operations that go
+    /// first.
     control_unread: Vec<u8>,
+    /// Whether its FIN follows them.
+    control_unread_fin: bool,
     /// Of what was written on streams that are no operation's.
     control_under_way: UnderWay,
     /// Where quiche sees the peer.
@@ -112,6 +115,7 @@ impl Link {
             resumed: Vec::new(),
             fins_waiting: Vec::new(),
             control_unread: Vec::new(),
+            control_unread_fin: false,
             control_under_way: UnderWay::default(),
             peer_address,
             heard_from: peer_address,
@@ -358,7 +362,8 @@ impl Link {
                 _ => {}
             }
         }
-        if self.is_open() && (self.quic.stream_readable(0) || !self.control_unread.is_empty()) {
+        let waits = !self.control_unread.is_empty() || self.control_unread_fin;
+        if self.is_open() && (self.quic.stream_readable(0) || waits) {
             self.read(StreamId::CONTROL, shared, now, tell);
         }
     }
@@ -409,9 +414,10 @@ impl Link {
                 std::mem::take(&mut entry.unread),
                 std::mem::take(&mut entry.unread_fin),
             ),
-            None if stream == StreamId::CONTROL => {
-                (std::mem::take(&mut self.control_unread), false)
-            }
+            None if stream == StreamId::CONTROL => (
+                std::mem::take(&mut self.control_unread),
+                std::mem::take(&mut self.control_unread_fin),
+            ),
             None => (Vec::new(), false),
         };
         if (!kept.0.is_empty() || kept.1) && !self.feed(stream, &kept.0, kept.1, shared, now, tell)
@@ -526,7 +532,10 @@ impl Link {
                 entry.unread = input.unread().to_vec();
                 entry.unread_fin = fin;
             }
-            None if stream == StreamId::CONTROL => self.control_unread = input.unread().to_vec(),
+            None if stream == StreamId::CONTROL => {
+                self.control_unread = input.unread().to_vec();
+                self.control_unread_fin = fin;
+            }
             None => {}
         }
         false

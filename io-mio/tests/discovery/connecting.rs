@@ -9,6 +9,7 @@ use aire_mio::{
 };
 use aire_proto::connection::CloseReason;
 use aire_proto::handshake::HandshakeError;
+use aire_proto::wire::Capability;
 
 use super::world::{DID, DOCUMENT, World, identity, publication};
 use crate::support::{any_port, echo, eventually, uri};
@@ -95,6 +96,26 @@ fn without_a_resolver_only_a_did_key_is_let_in() {
     let refused = client(&world, &identity(DID)).connect(&uri(node.address()));
     closed_with(refused, ErrorCode::UnresolvableDid);
     assert_eq!(world.asked("agents.test", DOCUMENT), 0);
+}
+
+#[test]
+fn a_node_with_a_resolver_advertises_did_web_and_one_without_does_not() {
+    let world = World::new("advertised");
+    let required = Capability {
+        name: "aire.did-method.web/1",
+        version: 1,
+        required: true,
+    };
+    let asking = did_key()
+        .with_capabilities(&[required])
+        .expect("a capability");
+    let with = listen(node(&world, &did_key()).resolver(world.resolver()));
+    let without = listen(node(&world, &did_key()));
+    let client = client(&world, &asking);
+    assert!(client.clone().connect(&uri(with.address())).is_ok());
+    let error = client.connect(&uri(without.address()));
+    let error = error.expect_err("it lacks what is required").to_string();
+    assert!(error.contains("capability"), "{error}");
 }
 
 #[test]

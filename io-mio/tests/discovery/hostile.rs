@@ -113,6 +113,16 @@ fn a_document_that_is_too_large_is_given_up_at_once() {
         "{error}"
     );
 
+    // One that says so, and then nothing any more.
+    let error = asked_raw("announced", LONG, |out| {
+        out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n")?;
+        out.flush()?;
+        loop {
+            thread::park();
+        }
+    });
+    assert!(matches!(error, ResolveError::TooLarge { .. }), "{error}");
+
     // One that never ends, and does not say so.
     let error = asked_raw("endless", LONG, |out| {
         out.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;

@@ -19,7 +19,7 @@ use crate::{Error, Output};
 /// Arguments of `aire bench`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The node: aire://host[:port][/agent[/operation]], @name@domain, or a DID.
+    /// The node: `aire://host[:port][/agent[/operation]]`, @name@domain, or a DID.
     pub target: String,
     /// The agent and what to ask of it; left out where the target names the agent.
     #[arg(value_name = "AGENT/OPERATION")]

@@ -29,7 +29,7 @@ use crate::{Error, Output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The node: aire://host[:port][/agent[/operation]], @name@domain, or a DID.
+    /// The node: `aire://host[:port][/agent[/operation]]`, @name@domain, or a DID.
     pub target: String,
     /// The agent and what to ask of it; left out where the target names the agent.
     #[arg(value_name = "AGENT/OPERATION")]

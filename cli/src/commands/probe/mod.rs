@@ -37,7 +37,7 @@ warning.
 Exit codes: 0 when no check of level M failed, 1 otherwise, 3 when the node cannot be reached, 4 when
 its certificate is not believed or it does not take this key.")]
 pub struct Args {
-    /// The node: aire://host[:port].
+    /// The node: `aire://host[:port]`.
     #[arg(required_unless_present = "list")]
     pub uri: Option<String>,
     /// An operation of the node that answers with its arguments, as AGENT/OPERATION. Where there is
