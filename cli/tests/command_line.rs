@@ -82,7 +82,7 @@ fn colour_is_for_those_who_ask_for_it() {
         String::from_utf8(output.stderr).expect("text")
     };
     let plain = fail(&["did", "show"], None);
-    assert!(plain.starts_with("aire: cannot open "), "{plain}");
+    assert!(plain.starts_with("aire: this needs a key"), "{plain}");
     assert_eq!(fail(&["did", "show"], Some("NO_COLOR")), plain);
     let coloured = fail(&["--color", "always", "did", "show"], Some("NO_COLOR"));
     assert!(coloured.starts_with('\x1b'), "{coloured}");
