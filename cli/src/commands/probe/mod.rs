@@ -30,8 +30,8 @@ use crate::{Error, Output};
 /// Arguments of `aire probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Levels: M, a server must be so; S, it should; Y, it may. So is what this project decided where the
-specification is silent (GAP-...): S. A failed check of level M is a failure, of the others a
+Levels: M, a server must be so; S, it should; Y, it may. What this project decided where the
+specification is silent (GAP-...) is S. A failed check of level M is a failure, of the others a
 warning.
 
 Exit codes: 0 when no check of level M failed, 1 otherwise, 3 when the node cannot be reached, 4 when

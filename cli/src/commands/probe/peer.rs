@@ -83,6 +83,7 @@ pub(super) struct Peer {
     came: BTreeMap<u64, Came>,
     /// The system says that nobody listens.
     nobody_listens: bool,
+    last_heard: Instant,
     patience: Duration,
     ends: Instant,
     buffer: Vec<u8>,
@@ -112,6 +113,7 @@ impl Peer {
             address: dial.address,
             came: BTreeMap::new(),
             nobody_listens: false,
+            last_heard: Instant::now(),
             patience: dial.patience,
             ends: dial.ends,
             buffer: vec![0; 65_535],
@@ -270,14 +272,49 @@ impl Peer {
         Ok(answer)
     }
 
+    /// Whether the server has refused the connection, or it is over for another reason.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_over() || self.frames(0).iter().any(|frame| frame.error().is_some())
+    }
+
+    /// Waits until the connection is over.
+    ///
+    /// A CONNECTION_CLOSE that is lost need not be sent again. So the server is asked for a sign
+    /// of life from time to time: once it gives none, and `silence_counts`, the connection is over
+    /// too.
+    pub(super) fn until_over(
+        &mut self,
+        what: &str,
+        silence_counts: impl Fn(&Self) -> bool,
+    ) -> Result<(), Stop> {
+        let give_up = self.give_up();
+        let mut ask = Instant::now() + BETWEEN_PINGS;
+        while !self.is_over() {
+            let now = Instant::now();
+            if self.last_heard.elapsed() >= SILENCE && silence_counts(self) {
+                return Ok(());
+            }
+            if now >= give_up {
+                let words = self.describe();
+                return Err(failed(format!("{what} did not come in time; {words}")));
+            }
+            if now >= ask {
+                // It cannot fail on a connection that is not over.
+                let _asked = self.quic.send_ack_eliciting();
+                ask = now + BETWEEN_PINGS;
+            }
+            self.turn();
+        }
+        Ok(())
+    }
+
     /// Waits until the server has refused the connection with one of `codes`: by ERROR on the
     /// control stream, by CONNECTION_CLOSE, or both alike (`GAP-5`). A transport may lose the ERROR
     /// that comes right before the close.
     pub(super) fn refused(&mut self, codes: &[ErrorCode]) -> Result<(), Stop> {
         let wanted = list(codes);
-        self.until(&format!("{wanted} and the end of the connection"), |peer| {
-            peer.is_over()
-        })?;
+        let what = format!("{wanted} and the end of the connection");
+        self.until_over(&what, Self::is_refused)?;
         let said = self.frames(0).iter().find_map(Frame::error);
         let closed = self.closed_with();
         let is_wanted = |code: Option<ErrorCode>| code.is_none_or(|code| codes.contains(&code));
@@ -402,6 +439,7 @@ impl Peer {
     fn receive(&mut self) -> bool {
         match self.socket.recv(&mut self.buffer) {
             Ok(len) => {
+                self.last_heard = Instant::now();
                 let info = quiche::RecvInfo {
                     from: self.address,
                     to: self.local,
@@ -472,6 +510,12 @@ fn quoted(reason: &str) -> String {
         false => format!(" ({reason:?})"),
     }
 }
+
+/// How often the server is asked for a sign of life while it should close.
+const BETWEEN_PINGS: Duration = Duration::from_millis(250);
+
+/// After how long without one there is none to come.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long to sleep when nothing is due.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);

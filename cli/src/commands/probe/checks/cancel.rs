@@ -234,7 +234,7 @@ fn signed(signer: &Ed25519Signer) -> Vec<u8> {
 fn refuses(peer: &mut Peer, cancel: &[u8], code: ErrorCode) -> Result<(), Stop> {
     peer.send(4, cancel, false)?;
     peer.until(&code.to_string(), |peer| {
-        peer.is_over() || peer.has_ended(4)
+        peer.is_refused() || peer.has_ended(4)
     })?;
     if !peer.has_ended(4) {
         return peer.refused(&[code]);

@@ -262,7 +262,7 @@ fn goodbye_closes(trial: &Trial<'_>) -> Verdict {
     let mut peer = trial.greet()?;
     trial.serves(&mut peer, 4)?;
     peer.send(0, &frame(GOODBYE, 0, b""), false)?;
-    peer.until("the end of the connection", |peer| peer.is_over())?;
+    peer.until_over("the end of the connection", |_| true)?;
     let code = peer.closed_with().map_or(0, ErrorCode::to_wire);
     ensure(code == 0, || peer.describe())?;
     GOOD

@@ -402,7 +402,7 @@ fn not_utf8_in_invoke(trial: &Trial<'_>) -> Verdict {
 /// whole connection with it.
 pub(super) fn is_malformed(peer: &mut Peer, op: u64) -> Result<(), Stop> {
     peer.until("MALFORMED_FRAME", |peer| {
-        peer.is_over() || peer.has_ended(op)
+        peer.is_refused() || peer.has_ended(op)
     })?;
     if !peer.has_ended(op) {
         return peer.refused(&[MalformedFrame]);
