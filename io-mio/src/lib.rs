@@ -32,9 +32,7 @@ pub use error::Error;
 pub use identity::Identity;
 pub use metrics::{Frames, HandshakesFailed, Kind, Metrics, OperationsEnded, Sample, Traffic};
 pub use node::{Node, NodeBuilder};
-pub use operation::{
-    Bell, Branch, BranchEnd, Failure, Input, OnFailure, Operation, Received, Watch,
-};
+pub use operation::{Bell, Branch, BranchEnd, Failure, OnFailure, Operation, Received};
 pub use policy::{AccessError, AccessList, Peer};
 #[cfg(feature = "discovery")]
 pub use resolver::{Pins, ResolveError, Resolver, ResolverSettings};

@@ -11,7 +11,6 @@ mod family;
 mod resuming;
 mod shared;
 mod spending;
-mod watching;
 
 pub use delegation::{Branch, BranchEnd, OnFailure};
 pub(crate) use delivery::Route;
@@ -19,7 +18,6 @@ pub use failure::{Failure, Received};
 pub(crate) use family::Membership;
 pub use shared::Bell;
 pub(crate) use shared::{Place, Shared};
-pub use watching::{Input, Watch};
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +32,7 @@ use crate::driver::is_too_long;
 use crate::mailbox::{Command, Mailbox};
 use crate::resumption::Kept;
 use crate::store::Terminal;
-use shared::FRAME_COST;
+use shared::{FRAME_COST, INBOX_BOUND};
 
 /// One operation, in the hands of one thread. Dropping it before its end cancels it.
 pub struct Operation {
@@ -173,7 +171,28 @@ impl Operation {
     }
 
     fn recv_frame_until(&mut self, until: Option<Instant>) -> Result<Option<Received>, Failure> {
-        self.shared.take(&self.mailbox, until, false)
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(received) = state.inbox.pop_front() {
+                state.inbox_bytes = state.inbox_bytes.saturating_sub(received.cost());
+                state.taken += u64::from(matches!(received, Received::Stream(_)));
+                if state.paused && state.inbox_bytes < INBOX_BOUND / 2 {
+                    state.paused = false;
+                    self.mailbox.operation(state.place, Command::Resume);
+                }
+                return Ok(Some(received));
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.finished {
+                return Ok(None);
+            }
+            state = match self.shared.wait(state, until) {
+                Some(state) => state,
+                None => return Err(Failure::TimedOut),
+            };
+        }
     }
 
     /// From now on `bell` rings whenever something happens to it: a frame came, the peer has sent
@@ -284,7 +303,7 @@ impl Operation {
     /// Sends nothing more. An initiator then still receives; for a responder it is the end, and
     /// comes by itself when its handler returns.
     pub fn finish(&mut self) {
-        if !self.shared.end_sending() {
+        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
             return;
         }
         if let Some(place) = self.keep_end(|| Terminal::Finished) {
@@ -294,7 +313,7 @@ impl Operation {
 
     /// Ends the operation with an ERROR. A handler rather returns the [`Failure`].
     pub fn fail(&mut self, failure: &Failure) {
-        if !self.shared.end_sending() {
+        if std::mem::replace(&mut self.shared.lock().sending_ended, true) {
             return;
         }
         let (code, detail, mut data) = failure.to_error();
@@ -315,8 +334,8 @@ impl Operation {
     /// Asks the peer to end the operation. [`recv_frame`](Self::recv_frame) says how it ended.
     pub fn cancel(&mut self, reason: CancelReason, detail: impl Into<String>) {
         let detail = detail.into();
-        self.shared.end_sending();
         let mut state = self.shared.lock();
+        state.sending_ended = true;
         state.cancelled.get_or_insert((reason, detail.clone()));
         drop(state);
         self.tell(Command::Cancel { reason, detail });
