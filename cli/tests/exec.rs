@@ -402,6 +402,18 @@ fn what_a_program_leaves_behind_is_ended_with_it() {
 }
 
 #[test]
+fn what_comes_after_a_program_has_exited_comes_whole() {
+    let home = Home::new();
+    let late = "(sleep 2; echo two; sleep 2; echo three) & echo one";
+    let node = home.serve(&script("late", late, "grace = \"3s\""));
+    let client = node.connect();
+    let mut operation = client.invoke("late", "run", "").expect("a stream");
+    let (frames, end) = collect(&mut operation);
+    assert_eq!(frames, ["one", "two", "three"]);
+    assert_eq!(end, Ok(()));
+}
+
+#[test]
 fn no_more_run_than_may() {
     let home = Home::new();
     let node = home.serve(&script("a", "echo on; sleep 1000", "max_processes = 1"));

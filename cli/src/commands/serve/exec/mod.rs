@@ -191,7 +191,7 @@ impl Agent for Program {
             input: first_input,
             more_input: self.exec.input != Input::None,
             output_ended: false,
-            exited: None,
+            quiet_since: None,
         };
         serving.serve(operation)
     }
@@ -210,7 +210,8 @@ struct Serving<'a> {
     /// Whether more may come for its stdin.
     more_input: bool,
     output_ended: bool,
-    exited: Option<Instant>,
+    /// When it was known to have exited, or its output last came after that.
+    quiet_since: Option<Instant>,
 }
 
 impl Serving<'_> {
@@ -235,6 +236,9 @@ impl Serving<'_> {
             }
             self.feed(operation)?;
             if self.take_output(operation)? {
+                // What it said last is still in the pipe when it has exited, and may take long to
+                // be sent: the time of those that it left behind begins anew.
+                self.quiet_since = self.quiet_since.map(|_| Instant::now());
                 continue;
             }
             let now = Instant::now();
@@ -244,12 +248,14 @@ impl Serving<'_> {
                     "the program ran for as long as it may",
                 ));
             }
-            if self.exited.is_none() && self.process.has_exited() {
-                self.exited = Some(now);
+            if self.quiet_since.is_none() && self.process.has_exited() {
+                self.quiet_since = Some(now);
             }
-            // Those that it left behind hold its output for as long as its grace, and no longer.
-            let left_until = self.exited.and_then(|at| at.checked_add(self.exec.grace));
-            if self.exited.is_some() && (self.output_ended || left_until <= Some(now)) {
+            // Those that it left behind hold its output for as long as its grace in silence, and no
+            // longer.
+            let quiet = self.quiet_since;
+            let left_until = quiet.and_then(|at| at.checked_add(self.exec.grace));
+            if quiet.is_some() && (self.output_ended || left_until <= Some(now)) {
                 return Ok(());
             }
             let until = [self.until, left_until].into_iter().flatten().min();
