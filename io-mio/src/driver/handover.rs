@@ -1,6 +1,6 @@
 //! From an operation's queue to the protocol, and from the protocol to quiche.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aire_proto::connection::CallError;
 use aire_proto::wire::{Delegate, MAX_DETAIL_LEN, Resumable};
@@ -73,7 +73,7 @@ pub(super) fn write(
 pub(super) fn go_on_with_fins(
     proto: &mut Connection<Tables>,
     streams: &HashMap<StreamId, Stream>,
-    waiting: &mut Vec<StreamId>,
+    waiting: &mut HashSet<StreamId>,
 ) {
     waiting.retain(|stream| {
         let entry = streams.get(stream);
@@ -85,7 +85,7 @@ pub(super) fn go_on_with_fins(
     });
 }
 
-/// Copies what quiche has room for, FIN behind it if that is all. How much it was.
+/// Copies what quiche has room for, FIN behind it if that is all. How much it took.
 fn copy(
     quic: &mut Quic,
     stream: StreamId,
@@ -99,12 +99,11 @@ fn copy(
         Err(_) => piece.len(),
         Ok(room) => room,
     };
-    let fits = piece.get(..room).unwrap_or(piece);
-    if fits.is_empty() {
-        return Err(quiche::Error::Done);
-    }
-    let bytes = Sent::copy(fits, under_way);
-    let all = fits.len() == piece.len();
+    // One byte more than fits: so quiche notes what holds the stream up, and tells the peer
+    // (STREAM_DATA_BLOCKED, DATA_BLOCKED).
+    let offered = piece.get(..=room).unwrap_or(piece);
+    let bytes = Sent::copy(offered, under_way);
+    let all = offered.len() == piece.len();
     let (len, _rest) = quic.stream_send_zc(stream.get(), bytes, fin && all)?;
     Ok(len)
 }

@@ -1,6 +1,6 @@
 //! One connection: quiche below, the protocol above, the application's queues between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -58,7 +58,7 @@ pub(super) struct Link {
     /// Operations that the application reads again.
     pub(super) resumed: Vec<StreamId>,
     /// Streams whose FIN waits for acknowledgements.
-    fins_waiting: Vec<StreamId>,
+    fins_waiting: HashSet<StreamId>,
     /// The control stream's bytes that wait for a key to be fetched, or for operations that go
     /// first.
     control_unread: Vec<u8>,
@@ -113,7 +113,7 @@ impl Link {
             streams: HashMap::new(),
             touched: Vec::new(),
             resumed: Vec::new(),
-            fins_waiting: Vec::new(),
+            fins_waiting: HashSet::new(),
             control_unread: Vec::new(),
             control_unread_fin: false,
             control_under_way: UnderWay::default(),
@@ -326,6 +326,8 @@ impl Link {
                 continue;
             };
             match self.quic.stream_capacity(id) {
+                // Room is not what its FIN waits for.
+                Ok(_) if self.fins_waiting.contains(&stream) => {}
                 Ok(_) => {
                     if let Some(proto) = &mut self.proto {
                         proto.writable(stream);
@@ -639,7 +641,7 @@ impl Link {
                     let written = write(&mut self.quic, stream, pieces, fin, under_way);
                     self.tally.sent(stream, pieces, written.count);
                     if written.fin_waits {
-                        self.fins_waiting.push(stream);
+                        self.fins_waiting.insert(stream);
                     }
                     (stream, written)
                 }
