@@ -235,10 +235,16 @@ impl Stream {
         self.output
             .extend(self.rest.by_ref().take(room).map(pattern));
         let end = self.ending && self.rest.is_empty();
-        if self.sent || (self.output.is_empty() && !end) {
+        // Quiche does not repeat a FIN that was lost when all bytes before it were acknowledged
+        // (cloudflare/quiche#2525). So one byte is kept for it to travel with.
+        let ready = match end {
+            true => self.output.len(),
+            false => self.output.len().saturating_sub(1),
+        };
+        if self.sent || (ready == 0 && !end) {
             return Ok(false);
         }
-        match connection.stream_send(id, &self.output, end) {
+        match connection.stream_send(id, &self.output[..ready], end) {
             Ok(length) => {
                 self.output.drain(..length);
                 self.sent = end && self.output.is_empty();
