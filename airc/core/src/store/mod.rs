@@ -252,13 +252,8 @@ pub trait Store {
     fn consents_from(&mut self, of: &Handle, limit: usize) -> Stored<Vec<ConsentRecord>>;
 
     /// Notes until `until` that `handle` has used something. Whether it was new at `now`.
-    fn remember(
-        &mut self,
-        handle: &Handle,
-        once: Once<'_>,
-        now: Time,
-        until: Time,
-    ) -> Stored<bool>;
+    fn remember(&mut self, handle: &Handle, once: Once<'_>, now: Time, until: Time)
+    -> Stored<bool>;
 
     /// Delivers a message: it is in the recipient's inbox, and in both threads.
     fn deliver(&mut self, message: &MessageRecord) -> Stored<Position>;
