@@ -19,8 +19,10 @@
 
 extern crate alloc;
 
+pub mod canonical;
 pub mod error;
 pub mod handle;
+pub mod json;
 pub mod store;
 pub mod time;
 
