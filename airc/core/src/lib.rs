@@ -21,6 +21,7 @@ extern crate alloc;
 
 pub mod error;
 pub mod handle;
+pub mod registry;
 pub mod store;
 pub mod time;
 
