@@ -23,6 +23,7 @@ pub mod canonical;
 pub mod error;
 pub mod handle;
 pub mod json;
+pub mod registry;
 pub mod store;
 pub mod time;
 
