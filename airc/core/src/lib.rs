@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+pub mod consent;
 pub mod error;
 pub mod handle;
 pub mod registry;
