@@ -19,9 +19,11 @@
 
 extern crate alloc;
 
+pub mod canonical;
 pub mod consent;
 pub mod error;
 pub mod handle;
+pub mod json;
 pub mod registry;
 pub mod store;
 pub mod time;
