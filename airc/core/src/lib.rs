@@ -20,6 +20,7 @@
 extern crate alloc;
 
 mod base64;
+pub mod bridge;
 pub mod canonical;
 pub mod consent;
 pub mod error;
