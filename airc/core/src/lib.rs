@@ -27,6 +27,7 @@ pub mod error;
 pub mod handle;
 pub mod json;
 pub mod key;
+mod legacy;
 pub mod limits;
 pub mod object;
 pub mod registry;
