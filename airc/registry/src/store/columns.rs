@@ -79,7 +79,9 @@ fn bytes32(row: &dyn Row, column: usize) -> Stored<Option<[u8; 32]>> {
     let Some(bytes) = row.bytes(column)? else {
         return Ok(None);
     };
-    let bytes = bytes.try_into().map_err(|_| unreadable("a key or a hash"))?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| unreadable("a key or a hash"))?;
     Ok(Some(bytes))
 }
 

@@ -70,7 +70,11 @@ impl Postgres {
     }
 
     fn session(&mut self) -> Stored<&mut Session> {
-        if self.session.as_ref().is_some_and(|it| it.client.is_closed()) {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|it| it.client.is_closed())
+        {
             self.session = None;
         }
         match &mut self.session {

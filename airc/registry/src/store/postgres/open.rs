@@ -13,8 +13,7 @@ use crate::store::OpenError;
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// One at a time makes the tables.
-const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(1095324228, hashtext(current_schema()::text))";
+const LOCK: &str = "SELECT pg_advisory_xact_lock(1095324228, hashtext(current_schema()::text))";
 
 /// A registry that stands still must not keep the others waiting for ever: neither at a lock, nor
 /// in a transaction. And every statement has its index: no plan that reads a whole table is ever
@@ -184,7 +183,10 @@ mod tests {
             "postgres://me@localhost/airc?sslmode=verify-full",
         ] {
             let error = config(bad).expect_err(bad);
-            assert!(matches!(error, OpenError::Unsupported { .. }), "{bad}: {error}");
+            assert!(
+                matches!(error, OpenError::Unsupported { .. }),
+                "{bad}: {error}"
+            );
             assert!(error.to_string().contains("sslmode"), "{bad}: {error}");
         }
     }

@@ -92,3 +92,45 @@ fn step(handle: &Handle, sql: &str) -> Stored<()> {
     let mut statement = handle.prepare_cached(sql).map_err(failed)?;
     statement.execute([]).map(drop).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tables::STATEMENTS;
+
+    /// How SQLite carries a statement out: a line for every step.
+    fn plan(handle: &Handle, sql: &str) -> Vec<String> {
+        let mut explain = handle
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        // Parameters are null.
+        let mut rows = explain.raw_query();
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            lines.push(row.get("detail").unwrap());
+        }
+        lines
+    }
+
+    #[test]
+    fn every_statement_finds_its_rows_by_an_index_and_sorts_no_more_than_a_page() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&scratch.path().join("a.db"), Access::Write).unwrap();
+        let mut searches = 0;
+        for (name, sql) in STATEMENTS {
+            let plan = plan(&store.handle, sql);
+            searches += plan.iter().filter(|it| it.contains("SEARCH airc_")).count();
+            // All invites are asked for, and nothing else is ever asked for in whole.
+            let whole = plan.iter().any(|it| it.contains("SCAN airc_"));
+            assert_eq!(whole, *name == "INVITES", "{name}: {plan:#?}");
+            // A thread's two directions have been cut to a page when they are sorted.
+            let sorts = plan.iter().any(|it| it.contains("TEMP B-TREE"));
+            let two_pages = ["THREAD", "LATEST_THREAD"].contains(name);
+            assert_eq!(sorts, two_pages, "{name}: {plan:#?}");
+        }
+        assert!(
+            searches > 20,
+            "the plans say otherwise what they do: {searches}"
+        );
+    }
+}

@@ -128,9 +128,8 @@ fn write_safely(connection: &Connection, at: &Place<'_>) -> Result<(), OpenError
     };
     let mode = set().map_err(|error| at.sqlite(&error))?;
     if mode != "wal" {
-        let reason = format!(
-            "it takes no write-ahead log (its journal is {mode}): put it on a local disk"
-        );
+        let reason =
+            format!("it takes no write-ahead log (its journal is {mode}): put it on a local disk");
         return Err(at.failed(&reason));
     }
     Ok(())
