@@ -1,0 +1,2 @@
+//! The `airc-registry` command.
+fn main() {}
