@@ -19,8 +19,10 @@
 
 extern crate alloc;
 
+pub mod consent;
 pub mod error;
 pub mod handle;
+pub mod registry;
 pub mod store;
 pub mod time;
 
