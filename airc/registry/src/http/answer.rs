@@ -77,7 +77,7 @@ pub(crate) fn tell_standing(target: &str, response: &mut Response<Body>, standin
         let names = RATE_LIMIT.get(index).into_iter();
         let old_names = X_RATE_LIMIT.get(index).into_iter().filter(|_| legacy);
         for name in names.chain(old_names) {
-            headers.insert(name, value.into());
+            headers.insert(name.clone(), value.into());
         }
     }
     if let Some(seconds) = standing.retry_after {
@@ -86,13 +86,13 @@ pub(crate) fn tell_standing(target: &str, response: &mut Response<Body>, standin
 }
 
 /// The headers of section 5.1's limits: how many, how many are left, in how many seconds all are.
-pub(crate) const RATE_LIMIT: [HeaderName; 3] = [
+pub(crate) static RATE_LIMIT: [HeaderName; 3] = [
     HeaderName::from_static("ratelimit-limit"),
     HeaderName::from_static("ratelimit-remaining"),
     HeaderName::from_static("ratelimit-reset"),
 ];
 
-const X_RATE_LIMIT: [HeaderName; 3] = [
+static X_RATE_LIMIT: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-remaining"),
     HeaderName::from_static("x-ratelimit-reset"),

@@ -169,12 +169,11 @@ impl<K: Clone + Eq + Hash> Table<K> {
         let per_minute = NonZeroU32::new(per_minute)?;
         let most = per_minute.saturating_mul(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN));
         let quota = Quota::per_minute(per_minute).allow_burst(most);
-        let clock = MonotonicClock;
         Some(Self {
             quota,
-            clock,
+            clock: MonotonicClock,
             hasher: RandomState::new(),
-            limiter: RateLimiter::dashmap_with_clock(quota, clock).with_middleware(),
+            limiter: RateLimiter::dashmap_with_clock(quota, MonotonicClock).with_middleware(),
             blocked: Mutex::new(HashMap::new()),
         })
     }
