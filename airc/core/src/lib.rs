@@ -19,10 +19,19 @@
 
 extern crate alloc;
 
+mod base64;
+pub mod bridge;
+pub mod canonical;
 pub mod consent;
 pub mod error;
 pub mod handle;
+pub mod json;
+pub mod key;
+mod legacy;
+pub mod limits;
+pub mod object;
 pub mod registry;
+pub mod signing;
 pub mod store;
 pub mod time;
 
