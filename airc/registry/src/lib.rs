@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod http;
 pub mod store;
 
+pub use commands::main;
 pub use config::Config;
 pub use error::{Error, Exit};

@@ -1,2 +1,7 @@
 //! The `airc-registry` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    airc_registry::main()
+}

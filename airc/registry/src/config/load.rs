@@ -40,7 +40,9 @@ impl Loaded {
         read.map_err(|source| Error::reading(path, source))?;
         if text.len() as u64 > MAX_BYTES {
             let path = path.display();
-            return Err(Error::Config(format!("{path}: no configuration is over 1 MiB")));
+            return Err(Error::Config(format!(
+                "{path}: no configuration is over 1 MiB"
+            )));
         }
         Self::parse(path, text)
     }
@@ -185,9 +187,18 @@ mod tests {
     fn a_mistake_is_told_with_its_line_and_field() {
         for (text, words) in [
             ("listn = 1", "r.toml:1:1: listn: unknown field"),
-            ("\n[limits]\nburst = \"x\"", "r.toml:3:9: limits.burst: invalid type"),
-            ("\n\n[times]\nretention = \"5\"", "r.toml:4:13: times.retention: \"5\" is no time"),
-            ("trusted_proxies = [\"1\"]", "r.toml:1:20: trusted_proxies[0]: \"1\" is no address"),
+            (
+                "\n[limits]\nburst = \"x\"",
+                "r.toml:3:9: limits.burst: invalid type",
+            ),
+            (
+                "\n\n[times]\nretention = \"5\"",
+                "r.toml:4:13: times.retention: \"5\" is no time",
+            ),
+            (
+                "trusted_proxies = [\"1\"]",
+                "r.toml:1:19: trusted_proxies[0]: \"1\" is no address",
+            ),
             ("domain = \"A\"", "r.toml:1:10: domain: \"A\" is no domain"),
             ("listen = \"0.0.0.0:1\"", "r.toml: domain: it is missing"),
             (
@@ -198,7 +209,10 @@ mod tests {
                 "[times]\nnonce_memory = \"9m\"",
                 "r.toml:2:16: times.nonce_memory: it must be at least twice",
             ),
-            ("[limits]\nburst = 0", "r.toml:2:9: limits.burst: at least 1"),
+            (
+                "[limits]\nburst = 0",
+                "r.toml:2:9: limits.burst: at least 1",
+            ),
             ("[tls]\nkey = \"a\"", "missing field `certificate`"),
             ("a = ", "r.toml:1:"),
         ] {

@@ -232,7 +232,10 @@ impl Config {
             );
         }
         if times.retention.0 < times.timestamp_window.0 {
-            return nonsense("times.retention", "messages would be gone before they are read");
+            return nonsense(
+                "times.retention",
+                "messages would be gone before they are read",
+            );
         }
         let waits = [
             ("times.timestamp_window", times.timestamp_window),
@@ -250,7 +253,10 @@ impl Config {
         let counts = [
             ("limits.burst", limits.burst),
             ("limits.connections", limits.connections),
-            ("limits.connections_per_address", limits.connections_per_address),
+            (
+                "limits.connections_per_address",
+                limits.connections_per_address,
+            ),
             ("limits.handshakes", limits.handshakes),
         ];
         if let Some((field, _)) = counts.iter().find(|(_, count)| *count == 0) {
@@ -292,7 +298,8 @@ impl Config {
     #[must_use]
     pub fn base_url(&self, listening: SocketAddr) -> String {
         // A proxy in front is there for TLS.
-        let secure = self.tls.is_some() || (!self.trusted_proxies.is_empty() && !self.danger_plain_http);
+        let secure =
+            self.tls.is_some() || (!self.trusted_proxies.is_empty() && !self.danger_plain_http);
         let scheme = if secure { "https" } else { "http" };
         format!("{scheme}://{}", self.domain(listening))
     }

@@ -143,9 +143,9 @@ impl FromStr for Network {
             .parse()
             .map(|address: IpAddr| address.to_canonical().into());
         let network = address.or_else(|_| text.parse());
-        network.map(Self).map_err(|_| {
-            format!("{text:?} is no address or network: 127.0.0.1 and 10.0.0.0/8 are")
-        })
+        network
+            .map(Self)
+            .map_err(|_| format!("{text:?} is no address or network: 127.0.0.1 and 10.0.0.0/8 are"))
     }
 }
 
@@ -231,10 +231,23 @@ mod tests {
     #[test]
     fn a_domain_is_a_host_and_perhaps_a_port() {
         for good in ["example.org", "localhost", "localhost:4480", "a.b-c.d:1"] {
-            assert_eq!(good.parse::<Domain>().map(|domain| domain.0), Ok(good.into()));
+            assert_eq!(
+                good.parse::<Domain>().map(|domain| domain.0),
+                Ok(good.into())
+            );
         }
         for bad in [
-            "", "Example.org", "a..b", "-a.b", "a/b", "a:0", "a:", "a:70000", "a:b", "a@b", "[::1]",
+            "",
+            "Example.org",
+            "a..b",
+            "-a.b",
+            "a/b",
+            "a:0",
+            "a:",
+            "a:70000",
+            "a:b",
+            "a@b",
+            "[::1]",
         ] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
         }

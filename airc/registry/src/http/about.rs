@@ -15,6 +15,7 @@ use super::routes::Peer;
 use super::state::State as Shared;
 use super::{answer, api, client, live};
 use crate::config::MAX_BODY;
+use crate::engine::{EngineStats, TRANSACTION_BOUNDS_MS};
 
 /// The OpenAPI document: all routes, by hand.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -55,7 +56,12 @@ pub(crate) async fn metrics(
     let stats = state.engine.stats();
     stats_of_engine(&mut page, &stats);
     let watchers = state.live.watchers();
-    page.one("airc_watchers", "gauge", "People who watch the page.", watchers);
+    page.one(
+        "airc_watchers",
+        "gauge",
+        "People who watch the page.",
+        watchers,
+    );
     match live::view(&state).await {
         Ok(view) => {
             let name = "airc_identities_online";
@@ -153,8 +159,71 @@ fn kept(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn stats_of_engine(page: &mut Page, stats: &crate::engine::EngineStats) {
-    page.one("airc_queue_depth", "gauge", "Calls that wait for the writer.", stats.queued);
-    page.one("airc_batches_total", "counter", "Transactions that wrote.", stats.batches);
-    page.one("airc_batched_calls_total", "counter", "Calls in them.", stats.calls);
+fn stats_of_engine(page: &mut Page, stats: &EngineStats) {
+    for (name, kind, help, value) in [
+        (
+            "airc_queue_depth",
+            "gauge",
+            "Calls that wait or are worked on.",
+            stats.waiting as u64,
+        ),
+        (
+            "airc_queue_capacity",
+            "gauge",
+            "How many may.",
+            stats.capacity as u64,
+        ),
+        (
+            "airc_reads_total",
+            "counter",
+            "Transactions that read.",
+            stats.reads,
+        ),
+        (
+            "airc_batched_calls_total",
+            "counter",
+            "Calls in transactions that wrote.",
+            stats.batched,
+        ),
+        (
+            "airc_store_retries_total",
+            "counter",
+            "Transactions tried again.",
+            stats.retries,
+        ),
+        (
+            "airc_store_failures_total",
+            "counter",
+            "Calls that the store failed.",
+            stats.failures,
+        ),
+        (
+            "airc_panics_total",
+            "counter",
+            "Calls that panicked: bugs.",
+            stats.panics,
+        ),
+        (
+            "airc_expired_rows_total",
+            "counter",
+            "Rows whose time was over.",
+            stats.expired,
+        ),
+    ] {
+        page.one(name, kind, help, value);
+    }
+    let bounds: Vec<(u64, String)> = TRANSACTION_BOUNDS_MS
+        .iter()
+        .map(|ms| (*ms, format!("{}.{:03}", ms / 1000, ms % 1000)))
+        .collect();
+    let bounds = bounds.iter().map(|(_, text)| text.as_str());
+    let name = "airc_transaction_duration_seconds";
+    let help = "From the begin of a transaction that wrote until it was durable.";
+    page.histogram(
+        name,
+        help,
+        bounds,
+        &stats.transactions,
+        stats.transaction_time_us,
+    );
 }

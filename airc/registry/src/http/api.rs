@@ -24,7 +24,10 @@ pub(crate) async fn serve(
     request: http::Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     let address = client::address(&state.config, peer, &head.headers);
     let caller = Asking {
         state: &state,
@@ -192,7 +195,9 @@ fn claimed(state: &Shared, call: &Call, credentials: &Credentials<'_>) -> Vec<Ca
         return Vec::new();
     }
     let signer = call.signer().cloned().map(Caller::Handle);
-    let token = credentials.authorization.map(|text| state.rates.token(text));
+    let token = credentials
+        .authorization
+        .map(|text| state.rates.token(text));
     signer.into_iter().chain(token).collect()
 }
 

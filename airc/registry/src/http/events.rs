@@ -19,7 +19,7 @@ use tracing::warn;
 
 use super::answer;
 use super::live::{self, FRESH};
-use super::state::State as Shared;
+use super::state::{State as Shared, until_stopped};
 
 /// Answers with a stream of events, while there are seats.
 pub(crate) async fn events(State(state): State<Arc<Shared>>) -> Response<Body> {
@@ -81,7 +81,7 @@ impl Watcher {
             }
             tokio::select! {
                 () = sleep(FRESH) => {}
-                _ = self.stopped.wait_for(|stopped| *stopped) => return None,
+                () = until_stopped(&mut self.stopped) => return None,
             }
         }
     }

@@ -74,7 +74,9 @@ impl View {
         let is_new = |agent: &&Agent| self.agents.get(&agent.handle) != Some(*agent);
         let seen: Vec<_> = agents.values().filter(is_new).collect();
         let before = self.agents.keys().map(String::as_str);
-        let gone: Vec<_> = before.filter(|handle| !agents.contains_key(*handle)).collect();
+        let gone: Vec<_> = before
+            .filter(|handle| !agents.contains_key(*handle))
+            .collect();
         if seen.is_empty() && gone.is_empty() && more == self.more {
             return None;
         }
@@ -136,7 +138,10 @@ pub(crate) async fn view(state: &State) -> Result<Arc<View>, EngineError> {
         return Ok(Arc::clone(view));
     }
     let registry = Arc::clone(&state.registry);
-    let read = state.engine.read(move |store| everyone(&registry, store));
+    let now = state.engine.clock().now();
+    let read = state
+        .engine
+        .read(move |store| everyone(&registry, now, store));
     let (agents, more) = read.await?;
     let view = match last.take() {
         None => Arc::new(View::first(agents, more)),
@@ -148,8 +153,11 @@ pub(crate) async fn view(state: &State) -> Result<Arc<View>, EngineError> {
 
 /// Everybody who is there, up to [`MOST_SHOWN`], and whether there are more: what `GET /presence`
 /// says, page by page.
-fn everyone(registry: &Registry, store: &mut dyn Store) -> Stored<(BTreeMap<String, Agent>, bool)> {
-    let now = now();
+fn everyone(
+    registry: &Registry,
+    now: Time,
+    store: &mut dyn Store,
+) -> Stored<(BTreeMap<String, Agent>, bool)> {
     let mut agents = BTreeMap::new();
     let mut target = format!("/presence?limit={PAGE}");
     loop {
@@ -163,7 +171,10 @@ fn everyone(registry: &Registry, store: &mut dyn Store) -> Stored<(BTreeMap<Stri
         let answer = registry.handle(&request, now, store)?;
         let response = answer.result.map_err(|refusal| failed(&refusal))?;
         let page: Vec<Agent> = serde_json::from_str(&response.body).map_err(|e| failed(&e))?;
-        let more = response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("link"));
+        let more = response
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("link"));
         let last = page.last().map(|agent| agent.handle.clone());
         let there = page.into_iter().filter(|agent| agent.status != "offline");
         agents.extend(there.map(|agent| (agent.handle.clone(), agent)));
@@ -181,12 +192,6 @@ fn failed(error: &dyn std::fmt::Display) -> StoreError {
         message: format!("who is online cannot be told: {error}"),
         transient: false,
     }
-}
-
-fn now() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    Time(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// How long a view is good.

@@ -82,18 +82,20 @@ impl Metrics {
     }
 
     fn write_times(&self, page: &mut Page) {
-        let name = "airc_request_duration_seconds";
-        page.family(name, "histogram", "From a request's head to its answer.");
-        let mut total: u64 = 0;
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
-        for (bound, count) in bounds.zip(&self.times) {
-            total = total.saturating_add(count.load(Ordering::Relaxed));
-            page.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), total);
-        }
+        let counts = self
+            .times
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let bounds = BOUNDS.iter().map(|(_, text)| *text);
         let us = self.time_sum_us.load(Ordering::Relaxed);
-        let sum = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-        page.sample(&format!("{name}_sum"), "", sum);
-        page.sample(&format!("{name}_count"), "", total);
+        let name = "airc_request_duration_seconds";
+        page.histogram(
+            name,
+            "From a request's head to its answer.",
+            bounds,
+            &counts,
+            us,
+        );
     }
 }
 
@@ -114,6 +116,26 @@ impl Page {
             "" => writeln!(self.0, "{name} {value}"),
             labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
         };
+    }
+
+    /// A family of how many were how fast: `counts` within each of `bounds`, and one above.
+    pub(crate) fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        bounds: impl Iterator<Item = &'a str>,
+        counts: &[u64],
+        sum_us: u64,
+    ) {
+        self.family(name, "histogram", help);
+        let mut total: u64 = 0;
+        for (bound, count) in bounds.chain(["+Inf"]).zip(counts) {
+            total = total.saturating_add(*count);
+            self.sample(&format!("{name}_bucket"), &format!("le=\"{bound}\""), total);
+        }
+        let sum = format!("{}.{:06}", sum_us / 1_000_000, sum_us % 1_000_000);
+        self.sample(&format!("{name}_sum"), "", sum);
+        self.sample(&format!("{name}_count"), "", total);
     }
 
     /// A family of one sample.

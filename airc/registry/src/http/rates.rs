@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,10 @@ impl Rates {
     /// Whether a request that claims to come from `caller` at `address` comes too early: either has
     /// used up what it has. Counts nothing.
     pub(crate) fn too_early(&self, address: Address, callers: &[Caller]) -> Option<Standing> {
-        let failed = self.failures.as_ref().and_then(|table| table.look(&address));
+        let failed = self
+            .failures
+            .as_ref()
+            .and_then(|table| table.look(&address));
         failed.or_else(|| {
             let table = self.identities.as_ref()?;
             callers.iter().find_map(|caller| table.look(caller))
@@ -137,12 +141,12 @@ struct Table<K: Clone + Eq + Hash> {
     quota: Quota,
     clock: MonotonicClock,
     hasher: RandomState,
-    limiter: RateLimiter<
-        Key<K>,
-        DashMapStateStore<Key<K>>,
-        MonotonicClock,
-        StateInformationMiddleware,
-    >,
+    limiter:
+        RateLimiter<Key<K>, DashMapStateStore<Key<K>>, MonotonicClock, StateInformationMiddleware>,
+    /// How many are known apart, and whether so many are.
+    most_known: usize,
+    is_full: AtomicBool,
+    charges: AtomicUsize,
     /// Who has nothing left, and until when: so that it can be seen without counting.
     blocked: Mutex<HashMap<Key<K>, Instant>>,
 }
@@ -174,22 +178,34 @@ impl<K: Clone + Eq + Hash> Table<K> {
             clock: MonotonicClock,
             hasher: RandomState::new(),
             limiter: RateLimiter::dashmap_with_clock(quota, MonotonicClock).with_middleware(),
+            most_known: MOST_KNOWN,
+            is_full: AtomicBool::new(false),
+            charges: AtomicUsize::new(0),
             blocked: Mutex::new(HashMap::new()),
         })
     }
 
+    /// Sees now and then whether the table is full: counting it is too dear for every request.
+    fn measure(&self) {
+        let is_full = self.limiter.len() >= self.most_known;
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
     fn key(&self, of: &K) -> Key<K> {
-        if self.limiter.len() < MOST_KNOWN {
-            Key::Own(of.clone())
-        } else {
-            // The lowest bits of a hash are as good as any.
-            #[allow(clippy::cast_possible_truncation)]
-            let slot = self.hasher.hash_one(of) as u16;
-            Key::Shared(slot % SHARED)
+        if !self.is_full.load(Ordering::Relaxed) {
+            return Key::Own(of.clone());
         }
+        // The lowest bits of a hash are as good as any.
+        #[allow(clippy::cast_possible_truncation)]
+        let slot = self.hasher.hash_one(of) as u16;
+        Key::Shared(slot % SHARED)
     }
 
     fn charge(&self, of: &K) -> Standing {
+        let charges = self.charges.fetch_add(1, Ordering::Relaxed);
+        if charges.is_multiple_of(MEASURED) {
+            self.measure();
+        }
         let key = self.key(of);
         match self.limiter.check_key(&key) {
             Ok(left) => {
@@ -227,11 +243,8 @@ impl<K: Clone + Eq + Hash> Table<K> {
     fn block_key(&self, key: Key<K>, wait: Duration) {
         let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if blocked.len() >= MOST_KNOWN {
-            blocked.retain(|_, until| *until > now);
-        }
         // Whoever finds no room is counted all the same, and only later seen to be over.
-        if blocked.len() < MOST_KNOWN {
+        if blocked.len() < self.most_known {
             blocked.insert(key, now + wait);
         }
     }
@@ -251,6 +264,7 @@ impl<K: Clone + Eq + Hash> Table<K> {
     fn tidy(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
+        self.measure();
         let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         blocked.retain(|_, until| *until > now);
@@ -266,6 +280,9 @@ fn whole_seconds(time: Duration) -> u64 {
 
 /// How many a table knows apart.
 const MOST_KNOWN: usize = 100_000;
+
+/// At every so many requests it is seen whether a table is full.
+const MEASURED: usize = 256;
 
 /// Among how many limits the others are spread.
 const SHARED: u16 = 4096;
@@ -352,11 +369,15 @@ mod tests {
 
     #[test]
     fn a_table_does_not_grow_without_end() {
-        let table: Table<u32> = Table::new(1, 1).unwrap();
-        for of in 0..120_000 {
+        let mut table: Table<u32> = Table::new(1, 1).unwrap();
+        table.most_known = 1000;
+        for of in 0..10_000 {
             table.charge(&of);
         }
-        assert!(table.limiter.len() <= MOST_KNOWN + usize::from(SHARED));
-        assert!(table.blocked.lock().unwrap().len() <= MOST_KNOWN);
+        assert!(table.limiter.len() <= 1000 + MEASURED + usize::from(SHARED));
+        assert!(table.blocked.lock().unwrap().len() <= 1000);
+        // Newcomers are limited all the same.
+        let spent = (10_000..30_000).filter(|of| table.charge(of).is_over());
+        assert!(spent.count() > 0);
     }
 }

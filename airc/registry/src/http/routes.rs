@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, ORIGIN, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, ORIGIN, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response};
@@ -104,7 +104,8 @@ fn cors(origins: &[Origin]) -> CorsLayer {
         return layer.allow_origin(Any);
     }
     let origins: Vec<HeaderValue> = origins.iter().filter_map(Origin::header).collect();
-    let allowed = move |origin: &HeaderValue, parts: &Parts| reads(parts) || origins.contains(origin);
+    let allowed =
+        move |origin: &HeaderValue, parts: &Parts| reads(parts) || origins.contains(origin);
     layer
         .allow_origin(tower_http::cors::AllowOrigin::predicate(allowed))
         .vary([ORIGIN, REQUEST_METHOD.clone()])
@@ -113,7 +114,10 @@ fn cors(origins: &[Origin]) -> CorsLayer {
 /// Whether a request, or the one that it asks for, only reads.
 fn reads(parts: &Parts) -> bool {
     let method = match parts.method {
-        Method::OPTIONS => parts.headers.get(&REQUEST_METHOD).map(HeaderValue::as_bytes),
+        Method::OPTIONS => parts
+            .headers
+            .get(&REQUEST_METHOD)
+            .map(HeaderValue::as_bytes),
         ref method => Some(method.as_str().as_bytes()),
     };
     method.is_some_and(|method| method == b"GET" || method == b"HEAD")

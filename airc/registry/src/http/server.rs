@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 use super::patience::Patient;
 use super::rates::Address;
 use super::routes::{Peer, routes};
-use super::state::State;
+use super::state::{State, until_stopped};
 use super::tls::Certificate;
 use crate::engine::{Engine, EngineSettings};
 use crate::store::Database;
@@ -48,6 +48,14 @@ impl Server {
     /// # Errors
     /// [`Error::Config`], [`Error::Tls`], [`Error::Listen`], [`Error::Store`].
     pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::start_with(config, EngineSettings::default()).await
+    }
+
+    /// [`start`](Self::start), with an engine that works as one likes: with another clock, say.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: Config, engine: EngineSettings) -> Result<Self, Error> {
         let checked = config.check();
         checked.map_err(|nonsense| Error::Config(nonsense.to_string()))?;
         let database: Database = config
@@ -69,7 +77,7 @@ impl Server {
         let registry = Arc::new(Registry::new(config.settings(address)));
         let opened = {
             let registry = Arc::clone(&registry);
-            let open = move || Engine::open(&database, registry, EngineSettings::default());
+            let open = move || Engine::open(&database, registry, engine);
             tokio::task::spawn_blocking(open).await
         };
         let engine = match opened {
@@ -99,6 +107,11 @@ impl Server {
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.state.base_url
+    }
+
+    /// Waits until it cannot go on: its engine has failed. The program should end then.
+    pub async fn failed(&self) {
+        self.state.engine.failed().await;
     }
 
     /// Accepts nothing more, lets what has begun finish, within a bound, and closes the store.
@@ -150,7 +163,7 @@ impl Acceptor {
                 (slot, listener.accept().await)
             };
             tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => break,
+                () = until_stopped(&mut stopped) => break,
                 _ = tidying.tick() => self.tidy(),
                 Some(_) = connections.join_next() => {}
                 (slot, accepted) = accepted => match (slot, accepted) {
@@ -176,7 +189,10 @@ impl Acceptor {
             while connections.join_next().await.is_some() {}
         };
         if timeout(patience, finished).await.is_err() {
-            warn!(connections = connections.len(), "some requests did not finish");
+            warn!(
+                connections = connections.len(),
+                "some requests did not finish"
+            );
         }
         connections.shutdown().await;
     }
@@ -235,7 +251,7 @@ impl Acceptor {
             });
             let done = tokio::select! {
                 done = handshake => done,
-                _ = stopped.wait_for(|stopped| *stopped) => return,
+                () = until_stopped(&mut stopped) => return,
             };
             match done {
                 Ok(Ok(stream)) => serving.serve(stream).await,

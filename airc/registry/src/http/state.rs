@@ -49,3 +49,9 @@ impl State {
         }
     }
 }
+
+/// Waits until the registry stops, or is gone.
+pub(crate) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    // Gone is stopped too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}

@@ -93,7 +93,9 @@ fn acceptor(files: &Tls) -> Result<SslAcceptor, Error> {
         .map_err(|error| no_good("private key", &files.key, &error))?;
     builder.check_private_key().map_err(|_| {
         let (key, certificate) = (files.key.display(), files.certificate.display());
-        Error::Tls(format!("{key} is not the key of the certificate in {certificate}"))
+        Error::Tls(format!(
+            "{key} is not the key of the certificate in {certificate}"
+        ))
     })?;
     // A client that asks for nothing else is served as well.
     builder.set_alpn_select_callback(|_, offered| {
@@ -106,7 +108,9 @@ fn acceptor(files: &Tls) -> Result<SslAcceptor, Error> {
 
 fn no_good(what: &str, path: &Path, error: &ErrorStack) -> Error {
     let path = path.display();
-    Error::Tls(format!("{path} is no {what} in PEM, or cannot be read: {error}"))
+    Error::Tls(format!(
+        "{path} is no {what} in PEM, or cannot be read: {error}"
+    ))
 }
 
 const HTTP_1_1: &[u8] = b"\x08http/1.1";

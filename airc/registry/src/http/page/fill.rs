@@ -50,7 +50,10 @@ mod tests {
 
     #[test]
     fn text_is_escaped() {
-        assert_eq!(Escaped("a<b>&\"'é").to_string(), "a&lt;b&gt;&amp;&quot;&#39;é");
+        assert_eq!(
+            Escaped("a<b>&\"'é").to_string(),
+            "a&lt;b&gt;&amp;&quot;&#39;é"
+        );
         assert_eq!(Escaped("").to_string(), "");
         assert_eq!(Escaped("<<").to_string(), "&lt;&lt;");
     }

@@ -4,9 +4,9 @@ mod fill;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS,
@@ -31,7 +31,7 @@ pub(crate) struct Sought {
 /// The page.
 pub(crate) async fn index(
     State(state): State<Arc<Shared>>,
-    sought: Option<Query<Sought>>,
+    sought: Result<Query<Sought>, QueryRejection>,
 ) -> Response<Body> {
     let sought = sought.map(|Query(sought)| sought).unwrap_or_default();
     let view = match live::view(&state).await {
@@ -41,15 +41,26 @@ pub(crate) async fn index(
             return answer::unavailable("/", "The registry cannot tell who is online.");
         }
     };
-    let html = render(&state.domain, &view, &sought.q, unix_seconds());
+    let html = render(
+        &state.domain,
+        &view,
+        &sought.q,
+        state.engine.clock().now().seconds(),
+    );
     let mut response = answer::with_type(StatusCode::OK, "text/html; charset=utf-8", html);
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=()",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -90,7 +101,10 @@ fn render(domain: &str, view: &View, sought: &str, now: u64) -> String {
     }
     let of = |status: &str| {
         let agents = view.agents.values();
-        agents.filter(|agent| agent.status == status).count().to_string()
+        agents
+            .filter(|agent| agent.status == status)
+            .count()
+            .to_string()
     };
     let all = view.agents.len();
     let summary = match (all, view.more) {
@@ -115,7 +129,10 @@ fn render(domain: &str, view: &View, sought: &str, now: u64) -> String {
             ("busy", &of("busy")),
             ("idle", &of("idle")),
             ("empty", &Escaped(empty)),
-            ("empty-hidden", &if empty.is_empty() { " hidden" } else { "" }),
+            (
+                "empty-hidden",
+                &if empty.is_empty() { " hidden" } else { "" },
+            ),
             ("rows", &rows),
         ],
     )
@@ -135,9 +152,15 @@ fn write_row(rows: &mut String, agent: &Agent, now: u64) {
         status @ ("online" | "idle" | "busy") => status,
         _ => "offline",
     };
-    let initial = agent.handle.chars().find(char::is_ascii_alphanumeric).unwrap_or('_');
+    let initial = agent
+        .handle
+        .chars()
+        .find(char::is_ascii_alphanumeric)
+        .unwrap_or('_');
     let context = Escaped(agent.context.as_deref().unwrap_or_default());
-    let hue = agent.handle.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % HUES;
+    let hue = agent.handle.bytes().fold(0_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    }) % HUES;
     let ago = ago(now.saturating_sub(agent.last_heartbeat));
     // Writing to a string does not fail.
     let _ = writeln!(
@@ -159,11 +182,6 @@ fn ago(seconds: u64) -> String {
         60..=3599 => format!("{} min ago", seconds / 60),
         _ => format!("{} h ago", seconds / 3600),
     }
-}
-
-fn unix_seconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 /// Nothing but what is served beside the page, and no script that somebody put into a context.
@@ -196,7 +214,12 @@ mod tests {
 
     #[test]
     fn a_hostile_context_stays_text() {
-        let html = render("a.b", &view("<script>alert('&')</script>\"{{rows}}"), "", 1000);
+        let html = render(
+            "a.b",
+            &view("<script>alert('&')</script>\"{{rows}}"),
+            "",
+            1000,
+        );
         assert!(html.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;&quot;{{rows}}"));
         assert!(!html.contains("<script>"));
     }
@@ -220,7 +243,12 @@ mod tests {
 
     #[test]
     fn times_are_said_as_people_say_them() {
-        for (seconds, said) in [(0, "just now"), (59, "59 s ago"), (60, "1 min ago"), (7300, "2 h ago")] {
+        for (seconds, said) in [
+            (0, "just now"),
+            (59, "59 s ago"),
+            (60, "1 min ago"),
+            (7300, "2 h ago"),
+        ] {
             assert_eq!(ago(seconds), said);
         }
     }
