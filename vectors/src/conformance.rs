@@ -1,7 +1,7 @@
 //! The conformance table: which tests prove which requirement.
 //!
 //! `conformance.toml` lists every id of the requirement ledger and of the gap
-//! decisions in order; a requirement without a test is open, and shows as such.
+//! decisions in order, `conformance-airc.toml` the same for AIRC; a requirement without a test is open, and shows as such.
 //! What keeps the table honest is [`find_test`]: this crate's tests run it over
 //! every test that the table names.
 
@@ -10,8 +10,11 @@ use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
 
-/// The table as compiled in.
-const TABLE: &str = include_str!("../conformance.toml");
+/// The tables as compiled in: AIRE's, and AIRC's.
+const TABLES: [&str; 2] = [
+    include_str!("../conformance.toml"),
+    include_str!("../conformance-airc.toml"),
+];
 
 /// One requirement, and the tests that prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,12 +58,13 @@ impl Error for TableError {}
 ///
 /// # Panics
 ///
-/// When the compiled-in table cannot be read, which this crate's tests rule out.
+/// When a compiled-in table cannot be read, which this crate's tests rule out.
 pub fn table() -> Vec<Requirement> {
-    match parse(TABLE) {
+    let rows = TABLES.into_iter().map(|text| match parse(text) {
         Ok(table) => table,
         Err(error) => panic!("{error}"),
-    }
+    });
+    rows.flatten().collect()
 }
 
 /// Reads a table.

@@ -6,7 +6,7 @@ use std::path::Path;
 use aire_vectors::conformance::{find_test, table};
 
 /// Every series of the ledger, with its last number.
-const LEDGER: [(&str, u32); 13] = [
+const LEDGER: [(&str, u32); 16] = [
     ("WIRE", 16),
     ("TYPE", 2),
     ("HS", 9),
@@ -20,6 +20,9 @@ const LEDGER: [(&str, u32); 13] = [
     ("RES", 11),
     ("TR", 5),
     ("GAP", 21),
+    ("AIRC", 57),
+    ("ACHK", 10),
+    ("AGAP", 14),
 ];
 
 fn ledger() -> Vec<String> {

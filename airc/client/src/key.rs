@@ -5,9 +5,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-use airc_core::PublicKey;
+use airc_core::{PublicKey, key};
 use aire_proto::identity::{Ed25519Signer, Signer as _};
-use data_encoding::BASE64;
 use tempfile::NamedTempFile;
 
 use crate::{Error, system};
@@ -24,14 +23,6 @@ const EXPECTED: &str = "an Ed25519 private key in PKCS#8 PEM; `aire keygen` make
 
 /// The largest file of a key, in bytes.
 const MAX_FILE: u64 = 16 * 1024;
-
-const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const END: &str = "-----END PRIVATE KEY-----";
-
-/// What comes before the seed in PKCS#8 DER (RFC 8410).
-const PKCS8: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
 
 impl SigningKey {
     /// A new key, which lasts as long as this value and its clones.
@@ -68,7 +59,7 @@ impl SigningKey {
         }
         let pem = fs::read(path).map_err(failed)?;
         let pem = String::from_utf8(pem).map_err(|_| wrong())?;
-        seed_of(&pem).map(Self::from_seed).ok_or_else(wrong)
+        key::parse_secret(&pem).map(Self).map_err(|_| wrong())
     }
 
     /// A new key in a new file, which this user alone may read (mode 0600).
@@ -84,7 +75,7 @@ impl SigningKey {
         let dir = dir.unwrap_or(Path::new("."));
         // Temporary files are made with mode 0600.
         let mut file = NamedTempFile::with_prefix_in(".airc-", dir).map_err(failed)?;
-        file.write_all(pem_of(&seed).as_bytes()).map_err(failed)?;
+        file.write_all(key::secret_to_pem(&seed).as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist_noclobber(path)
             .map_err(|error| failed(error.error))?;
@@ -124,23 +115,4 @@ impl fmt::Debug for SigningKey {
         // The secret stays out of logs.
         write!(f, "SigningKey({})", self.did())
     }
-}
-
-fn pem_of(seed: &[u8; 32]) -> String {
-    let der = [&PKCS8[..], seed].concat();
-    format!("{BEGIN}\n{}\n{END}\n", BASE64.encode(&der))
-}
-
-fn seed_of(pem: &str) -> Option<[u8; 32]> {
-    let (_, rest) = pem.split_once(BEGIN)?;
-    let (base64, _) = rest.split_once(END)?;
-    let base64: String = base64.split_ascii_whitespace().collect();
-    let der = BASE64.decode(base64.as_bytes()).ok()?;
-    // A second version (RFC 5958) has the public key behind the seed.
-    let seed = match der.get(..5)? {
-        [0x30, _, 0x02, 0x01, 0x00 | 0x01] => {}
-        _ => return None,
-    };
-    let () = seed;
-    None
 }

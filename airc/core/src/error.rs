@@ -26,13 +26,17 @@ pub enum ErrorCode {
     UnsupportedPayload,
     /// Too many requests, or too many held messages.
     RateLimited,
+    /// Nothing is served at that path: not in section 5.
+    NotFound,
+    /// The path is served, but not with that method: not in section 5.
+    MethodNotAllowed,
     /// The registry cannot answer now: not in section 5, but something has to be said.
     Unavailable,
 }
 
 impl ErrorCode {
     /// All of section 5, in its order, and then ours.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::UnsupportedVersion,
         Self::AuthFailed,
@@ -43,6 +47,8 @@ impl ErrorCode {
         Self::PayloadTooLarge,
         Self::UnsupportedPayload,
         Self::RateLimited,
+        Self::NotFound,
+        Self::MethodNotAllowed,
         Self::Unavailable,
     ];
 
@@ -60,6 +66,8 @@ impl ErrorCode {
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedPayload => "unsupported_payload",
             Self::RateLimited => "rate_limited",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Unavailable => "unavailable",
         }
     }
@@ -77,7 +85,8 @@ impl ErrorCode {
             Self::InvalidRequest | Self::UnsupportedVersion => 400,
             Self::AuthFailed | Self::ReplayDetected => 401,
             Self::ConsentRequired | Self::ConsentBlocked => 403,
-            Self::IdentityNotFound => 404,
+            Self::IdentityNotFound | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedPayload => 422,
             Self::RateLimited => 429,

@@ -19,8 +19,15 @@
 
 extern crate alloc;
 
+mod base64;
+pub mod canonical;
 pub mod error;
 pub mod handle;
+pub mod json;
+pub mod key;
+pub mod limits;
+pub mod registry;
+pub mod signing;
 pub mod store;
 pub mod time;
 

@@ -293,7 +293,7 @@ pub trait Store {
         limit: usize,
     ) -> Stored<Vec<MessageRecord>>;
 
-    /// Adds a session.
+    /// Adds a session, or replaces the one of the same token.
     fn put_session(&mut self, session: &SessionRecord) -> Stored<()>;
 
     /// The session of a token, expired or not.
