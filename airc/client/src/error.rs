@@ -239,7 +239,10 @@ impl fmt::Display for Error {
             Self::Thread(source) => write!(f, "the system gives no thread: {source}"),
             Self::Unsendable(why) => write!(f, "this cannot be sent: {why}"),
             Self::Unlisted { to, payload } => {
-                write!(f, "@{to} does not list {payload:?} among the payloads it takes")
+                write!(
+                    f,
+                    "@{to} does not list {payload:?} among the payloads it takes"
+                )
             }
             Self::Refused(refused) => refused.fmt(f),
             Self::Transport { what, source } => write!(f, "{what}: {source}"),
@@ -249,7 +252,10 @@ impl fmt::Display for Error {
             ),
             Self::Redirected { what, to: None } => write!(f, "{what} points elsewhere"),
             Self::Answer { what, status, why } => {
-                write!(f, "{what} answers {status}, and not as a registry does: {why}")
+                write!(
+                    f,
+                    "{what} answers {status}, and not as a registry does: {why}"
+                )
             }
         }
     }
@@ -268,7 +274,10 @@ impl fmt::Display for Refused {
             {
                 let seconds = ahead.unsigned_abs();
                 let which = if ahead > 0 { "ahead of" } else { "behind" };
-                write!(f, "; this machine's clock is {seconds} s {which} the registry's")
+                write!(
+                    f,
+                    "; this machine's clock is {seconds} s {which} the registry's"
+                )
             }
             _ => Ok(()),
         }

@@ -75,7 +75,8 @@ impl SigningKey {
         let dir = dir.unwrap_or(Path::new("."));
         // Temporary files are made with mode 0600.
         let mut file = NamedTempFile::with_prefix_in(".airc-", dir).map_err(failed)?;
-        file.write_all(key::secret_to_pem(&seed).as_bytes()).map_err(failed)?;
+        file.write_all(key::secret_to_pem(&seed).as_bytes())
+            .map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist_noclobber(path)
             .map_err(|error| failed(error.error))?;

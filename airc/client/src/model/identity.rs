@@ -3,11 +3,12 @@
 use airc_core::PublicKey;
 use airc_core::handle::Handle;
 use airc_core::json::{Object, Value};
-pub use airc_core::store::{AireEndpoint, Capabilities};
+use airc_core::limits::DEFAULT_MAX_PAYLOAD;
 use airc_core::store::Status;
+pub use airc_core::store::{AireEndpoint, Capabilities};
 use jiff::Timestamp;
 
-use super::{handle, number, owned, text, texts};
+use super::{handle, number, owned, parse_status, text, texts};
 
 /// An identity, as its registry tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +54,6 @@ pub struct Presence {
     /// When it counts for nothing: Unix seconds.
     pub expires_at: u64,
 }
-
-/// The largest payload that an identity takes when it does not say, in bytes (section 2.1).
-pub const DEFAULT_MAX_PAYLOAD: u64 = 65_536;
 
 impl Identity {
     /// Reads what a registry says of an identity; `None` if the handle is missing.
@@ -133,7 +131,7 @@ impl Presence {
     pub(crate) fn read(document: &Object) -> Option<Self> {
         Some(Self {
             handle: handle(document, "handle")?,
-            status: Status::parse(text(document, "status")?)?,
+            status: parse_status(text(document, "status")?)?,
             context: owned(document, "context").filter(|context| !context.is_empty()),
             last_heartbeat: number(document, "lastHeartbeat").unwrap_or(0),
             expires_at: number(document, "expiresAt").unwrap_or(0),

@@ -4,14 +4,18 @@
 mod identity;
 mod message;
 mod standing;
+mod words;
 
 use airc_core::handle::Handle;
 use airc_core::json::{Object, Value};
-use airc_core::store::{ConsentState, Status};
+use airc_core::store::Status;
 
 pub use identity::{AireEndpoint, Capabilities, Identity, Presence, PreviousKey};
+pub(crate) use message::in_thread_order;
 pub use message::{Message, Payload, Proof};
 pub use standing::{Request, Standing};
+pub use words::{consent_word, status_word};
+pub(crate) use words::{parse_consent, parse_status};
 
 /// What an agent says of itself with a heartbeat (section 2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,8 +84,4 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     let items = value.and_then(Value::as_array).unwrap_or_default();
     let texts = items.iter().filter_map(Value::as_str);
     texts.map(Into::into).collect()
-}
-
-fn consent_state(text: &str) -> Option<ConsentState> {
-    ConsentState::parse(text)
 }

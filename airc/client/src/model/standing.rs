@@ -4,7 +4,7 @@ use airc_core::handle::Handle;
 use airc_core::json::Object;
 use airc_core::store::ConsentState;
 
-use super::{consent_state, handle, owned, text};
+use super::{handle, owned, parse_consent, text};
 
 /// Where consent stands between this agent and another, each way (AGAP-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,20 @@ pub struct Request {
 
 impl Standing {
     pub(crate) fn read(document: &Object) -> Option<Self> {
-        let state = |key| consent_state(text(document, key)?);
+        let state = |key| parse_consent(text(document, key)?);
         Some(Self {
             outgoing: state("outgoing")?,
             incoming: state("incoming")?,
+        })
+    }
+}
+
+impl Request {
+    pub(crate) fn read(document: &Object) -> Option<Self> {
+        Some(Self {
+            from: handle(document, "from")?,
+            state: parse_consent(text(document, "consent").or_else(|| text(document, "state"))?)?,
+            message: owned(document, "message").filter(|message| !message.is_empty()),
         })
     }
 }

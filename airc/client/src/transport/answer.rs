@@ -65,6 +65,11 @@ impl Answer {
         })
     }
 
+    /// Whether something is there that was not there before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.status == 201
+    }
+
     /// An answer that is not what it should be.
     pub(crate) fn wrong(&self, why: impl Into<String>) -> Error {
         Error::Answer {
@@ -109,7 +114,11 @@ fn refused(head: &Parts, body: Option<&Value>) -> Option<Refused> {
         Some(code) => ErrorCode::parse(code)?,
         None => code_of(status)?,
     };
-    let text = |key| error.and_then(|error| error.get(key)).and_then(Value::as_str);
+    let text = |key| {
+        error
+            .and_then(|error| error.get(key))
+            .and_then(Value::as_str)
+    };
     let details = error.and_then(|error| error.get("details")?.as_object());
     let details = details.into_iter().flat_map(Object::iter);
     let now = SystemTime::now();
@@ -158,7 +167,9 @@ fn clock_ahead(date: &str, now: SystemTime) -> Option<i64> {
     let theirs = httpdate::parse_http_date(date).ok()?;
     match now.duration_since(theirs) {
         Ok(ahead) => i64::try_from(ahead.as_secs()).ok(),
-        Err(error) => i64::try_from(error.duration().as_secs()).ok()?.checked_neg(),
+        Err(error) => i64::try_from(error.duration().as_secs())
+            .ok()?
+            .checked_neg(),
     }
 }
 

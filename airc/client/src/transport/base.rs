@@ -88,11 +88,31 @@ mod tests {
     #[test]
     fn an_address_is_taken_with_or_without_a_path() {
         for (url, address, url_of_who) in [
-            ("https://a.example", "https://a.example", "https://a.example/p?x=1"),
-            ("https://a.example/v0/", "https://a.example/v0", "https://a.example/v0/p?x=1"),
-            ("http://127.0.0.1:80/", "http://127.0.0.1:80", "http://127.0.0.1:80/p?x=1"),
-            ("http://[::1]:8080", "http://[::1]:8080", "http://[::1]:8080/p?x=1"),
-            ("http://localhost:1", "http://localhost:1", "http://localhost:1/p?x=1"),
+            (
+                "https://a.example",
+                "https://a.example",
+                "https://a.example/p?x=1",
+            ),
+            (
+                "https://a.example/v0/",
+                "https://a.example/v0",
+                "https://a.example/v0/p?x=1",
+            ),
+            (
+                "http://127.0.0.1:80/",
+                "http://127.0.0.1:80",
+                "http://127.0.0.1:80/p?x=1",
+            ),
+            (
+                "http://[::1]:8080",
+                "http://[::1]:8080",
+                "http://[::1]:8080/p?x=1",
+            ),
+            (
+                "http://localhost:1",
+                "http://localhost:1",
+                "http://localhost:1/p?x=1",
+            ),
         ] {
             let base = Base::parse(url, false).expect(url);
             assert_eq!(base.address(), address);
@@ -103,7 +123,10 @@ mod tests {
     #[test]
     fn nobody_speaks_in_the_clear_over_a_network_without_wanting_to() {
         let url = "http://registry.example";
-        assert!(matches!(Base::parse(url, false), Err(Error::InTheClear { .. })));
+        assert!(matches!(
+            Base::parse(url, false),
+            Err(Error::InTheClear { .. })
+        ));
         assert_eq!(Base::parse(url, true).expect("allowed").address(), url);
     }
 
@@ -122,7 +145,10 @@ mod tests {
             "https://registry example",
             &long,
         ] {
-            assert!(matches!(Base::parse(url, true), Err(Error::Url { .. })), "{url}");
+            assert!(
+                matches!(Base::parse(url, true), Err(Error::Url { .. })),
+                "{url}"
+            );
         }
     }
 }
