@@ -26,6 +26,7 @@ pub mod handle;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod object;
 pub mod registry;
 pub mod signing;
 pub mod store;

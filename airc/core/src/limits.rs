@@ -43,6 +43,9 @@ pub const MAX_REASON: usize = 280;
 /// How many AIRE endpoints an identity may list.
 pub const MAX_ENDPOINTS: usize = 4;
 
+/// The longest `aire://` URI of an endpoint, in bytes.
+pub const MAX_URI: usize = 512;
+
 /// What is expected in place of a text that was refused: the end of a sentence.
 pub type Expected = &'static str;
 
@@ -93,6 +96,17 @@ pub fn payload_type(text: &str) -> Result<&str, Expected> {
     (text.len() <= MAX_PAYLOAD_TYPE && parts_are_good)
         .then_some(text)
         .ok_or("a type such as `game:chess` is expected, 128 bytes at most")
+}
+
+/// A URI of at most 512 bytes, whose grammar is looked at elsewhere.
+///
+/// # Errors
+/// What is expected.
+pub fn uri(text: &str) -> Result<&str, Expected> {
+    (1..=MAX_URI)
+        .contains(&text.len())
+        .then_some(text)
+        .ok_or("`aire://host:port` is expected, 512 bytes at most")
 }
 
 /// Free text of at most `most` characters, none of them U+0000, which not every store can keep.
