@@ -21,6 +21,7 @@ extern crate alloc;
 
 mod base64;
 pub mod canonical;
+pub mod consent;
 pub mod error;
 pub mod handle;
 pub mod json;

@@ -6,14 +6,18 @@
 
 mod answer;
 mod call;
+mod cursor;
 mod request;
 mod route;
+pub(crate) mod secret;
 mod settings;
+pub(crate) mod target;
 
 pub use answer::{Answer, Dialect, Effect, Response};
 pub use call::Call;
 pub use request::{Credentials, Method, Request};
 pub use route::Route;
+pub use secret::hash as hash_secret;
 pub use settings::Settings;
 
 use crate::error::{ErrorCode, Refusal};

@@ -36,6 +36,17 @@ macro_rules! routes {
     };
 }
 
+impl Route {
+    /// Whether it is served behind `/v0` too: the paths of section 4 are.
+    #[must_use]
+    pub fn versioned(self) -> bool {
+        let elsewhere = ["/api/", "/agents/", "/.well-known/"];
+        !elsewhere
+            .into_iter()
+            .any(|start| self.path().starts_with(start))
+    }
+}
+
 routes! {
     /// Registers an identity, or updates one (section 4.1).
     Register => Post "POST /identity" "/identity",

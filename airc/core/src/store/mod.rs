@@ -4,6 +4,10 @@
 //! Transactions that write run one after another, wherever they run, so that a [`Position`] is
 //! never passed by before it can be read: cursors lose nothing.
 
+mod memory;
+
+pub use memory::MemoryStore;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -235,7 +239,9 @@ pub trait Store {
     /// The consent of `to` to `from`.
     fn consent(&mut self, from: &Handle, to: &Handle) -> Stored<Option<ConsentRecord>>;
 
-    /// Adds or replaces a consent.
+    /// Adds or replaces a consent. One of [`ConsentState::None`] takes back what was there; a store
+    /// may keep it, as long as [`consents_to`](Store::consents_to) does not count it to another
+    /// state.
     fn put_consent(&mut self, consent: &ConsentRecord) -> Stored<()>;
 
     /// Up to `limit` consents that `of` has given, refused, or been asked for (`to` is `of`), the
