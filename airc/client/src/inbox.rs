@@ -1,12 +1,11 @@
 //! An inbox that is read on and on: each message once, and what cannot be understood acknowledged
 //! as such.
 
-use std::collections::{HashSet, VecDeque};
-
 use airc_core::handle::Handle;
+use airc_core::object::thread::Seen;
+use airc_core::object::{AckStatus, is_listed};
 use airc_core::store::ConsentState;
 
-use crate::client::AckStatus;
 use crate::model::{Cursor, Message, Proof};
 use crate::{Client, Error};
 
@@ -22,8 +21,8 @@ pub struct Inbox {
     client: Client,
     cursor: Option<Cursor>,
     seen: Seen,
-    /// The payload types that are understood, if unknown ones are to be acknowledged.
-    known: Option<HashSet<String>>,
+    /// The payload types that are understood, if others are to be acknowledged as such.
+    known: Option<Vec<String>>,
 }
 
 /// What came.
@@ -49,7 +48,7 @@ impl Inbox {
         Self {
             client,
             cursor: since,
-            seen: Seen::default(),
+            seen: Seen::new(MEMORY),
             known: None,
         }
     }
@@ -76,7 +75,8 @@ impl Inbox {
     /// poll begins at the same place.
     pub fn poll(&mut self, limit: usize) -> Result<Batch, Error> {
         let mut page = self.client.poll(self.cursor.as_ref(), limit)?;
-        page.messages.retain(|message| self.seen.is_new(message));
+        page.messages
+            .retain(|message| self.seen.is_new(&message.from, &message.id));
         // A registry that does not get on is asked again later, not at once and forever.
         let got_on = page.cursor.is_some() && page.cursor != self.cursor;
         if page.cursor.is_some() {
@@ -98,10 +98,7 @@ impl Inbox {
         };
         let unknown = |message: &&Message| {
             let kind = message.payload_type();
-            message.proof != Proof::Wrong
-                && kind.is_some_and(|kind| {
-                    !matches!(kind, "ack" | "handshake") && !known.contains(kind)
-                })
+            message.proof != Proof::Wrong && kind.is_some_and(|kind| !is_listed(known, kind))
         };
         let mut failed = Vec::new();
         for message in messages.iter().filter(unknown).take(MAX_ACKS) {
@@ -127,59 +124,5 @@ impl Inbox {
         let reason = format!("Unknown payload type: {kind}");
         let status = AckStatus::UnsupportedPayload;
         self.client.ack(message, status, Some(&reason)).map(drop)
-    }
-}
-
-/// The messages that came last.
-#[derive(Debug, Default)]
-struct Seen {
-    known: HashSet<(Handle, String)>,
-    order: VecDeque<(Handle, String)>,
-}
-
-impl Seen {
-    /// Whether it has not come before, as far as is remembered. It has now.
-    fn is_new(&mut self, message: &Message) -> bool {
-        let (from, id) = message.key();
-        let key = (from.clone(), id.to_owned());
-        if !self.known.insert(key.clone()) {
-            return false;
-        }
-        if self.order.len() >= MEMORY
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.order.push_back(key);
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use airc_core::json;
-
-    fn message(number: usize) -> Message {
-        let text = format!(
-            r#"{{"from":"seth","to":"alex","id":"msg_{number}","timestamp":1735776000,"body":"x"}}"#
-        );
-        let value = json::parse(text.as_bytes()).expect("JSON");
-        Message::read(value.as_object().expect("an object")).expect("a message")
-    }
-
-    #[test]
-    fn what_came_is_known_again_until_too_much_came_since() {
-        let mut seen = Seen::default();
-        assert!(seen.is_new(&message(0)));
-        assert!(!seen.is_new(&message(0)));
-        for number in 1..MEMORY {
-            assert!(seen.is_new(&message(number)));
-        }
-        assert!(!seen.is_new(&message(0)));
-        assert!(seen.is_new(&message(MEMORY)));
-        assert!(seen.is_new(&message(0)));
-        assert_eq!(seen.known.len(), MEMORY);
-        assert_eq!(seen.order.len(), MEMORY);
     }
 }

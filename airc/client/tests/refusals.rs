@@ -5,8 +5,11 @@ mod support;
 use airc_client::{Beat, Client, Draft, Error, ErrorCode};
 use support::{Fake, Reply, handle, identity, key};
 
+/// A call, with its name.
+type Call = (&'static str, fn(&Client) -> Result<(), Error>);
+
 /// One call of each kind.
-fn calls() -> Vec<(&'static str, fn(&Client) -> Result<(), Error>)> {
+fn calls() -> Vec<Call> {
     vec![
         ("register", |client| {
             client

@@ -1,13 +1,13 @@
 //! Consent (section 2.6).
 
 use airc_core::handle::Handle;
-use airc_core::json::{Object, Value};
-use airc_core::limits::MAX_CONSENT_MESSAGE;
+use airc_core::json::Value;
+use airc_core::object::{ConsentDraft, ConsentNotice};
 use airc_core::store::ConsentState;
 
 use super::Client;
 use crate::Error;
-use crate::model::{Request, Standing, consent_word, parse_consent};
+use crate::model::{Request, Standing};
 
 impl Client {
     /// Asks `peer` for its consent to this agent's messages, with a word about why, if there is
@@ -21,10 +21,6 @@ impl Client {
         peer: &Handle,
         message: Option<&str>,
     ) -> Result<ConsentState, Error> {
-        if message.is_some_and(|message| message.chars().count() > MAX_CONSENT_MESSAGE) {
-            let why = format!("a request says at most {MAX_CONSENT_MESSAGE} characters");
-            return Err(Error::Unsendable(why));
-        }
         self.consent("/consent/request", peer, message)
     }
 
@@ -51,12 +47,18 @@ impl Client {
         peer: &Handle,
         message: Option<&str>,
     ) -> Result<ConsentState, Error> {
-        let mut object = Object::new();
-        object.insert("from", self.handle().as_str());
-        object.insert("to", peer.as_str());
-        object.insert_some("message", message);
-        let answer = self.signed_post(path, &object)?;
-        answer.field("consent", |state| parse_consent(state.as_str()?))
+        let answer = self.signed_post(path, &|stamp| {
+            let mut notice = ConsentNotice::new(ConsentDraft {
+                from: self.handle(),
+                to: peer,
+                message,
+                timestamp: stamp.now,
+                nonce: stamp.nonce,
+            })?;
+            notice.sign(stamp.signer);
+            Ok(notice.into_value())
+        })?;
+        answer.field("consent", |state| ConsentState::parse(state.as_str()?))
     }
 
     /// Where consent stands between this agent and `peer`, each way.
@@ -76,7 +78,7 @@ impl Client {
     /// [`Error::Refused`] and the other ways in which a call fails.
     pub fn consents(&self, state: Option<ConsentState>) -> Result<Vec<Request>, Error> {
         let path = match state {
-            Some(state) => format!("/consent?state={}", consent_word(state)),
+            Some(state) => format!("/consent?state={}", state.as_str()),
             None => "/consent".into(),
         };
         let answer = self.signed_get(&path)?;

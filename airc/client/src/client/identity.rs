@@ -3,46 +3,35 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use airc_core::error::Refusal;
 use airc_core::handle::Handle;
-use airc_core::json::{Object, Value, object};
-use airc_core::key;
-use airc_core::limits::DEFAULT_MAX_PAYLOAD;
+use airc_core::json::Value;
+use airc_core::object::{self, RegistrationDraft, Rotation, RotationDraft};
 
-use super::{Client, signed};
+use super::{Client, Stamp, signed};
 use crate::Error;
 use crate::key::SigningKey;
-use crate::model::{AireEndpoint, Capabilities, Identity};
+use crate::model::{AireEndpoint, Identity};
 use crate::transport::{Answer, Method};
 
 /// What an agent registers with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// What it can take.
-    pub capabilities: Capabilities,
+    /// The payload types that it can take: `game:chess`, or `game:*`.
+    pub payloads: Vec<String>,
+    /// The largest payload that it takes, in bytes of canonical JSON; the registry's default if
+    /// none.
+    pub max_payload_size: Option<u64>,
     /// Where its AIRE node is, the best place first; others find it by the registry's DID documents
     /// then.
     pub endpoints: Vec<AireEndpoint>,
-}
-
-/// No payloads, the usual size, polling, and no AIRE node.
-impl Default for Registration {
-    fn default() -> Self {
-        Self {
-            capabilities: Capabilities {
-                payloads: Vec::new(),
-                max_payload_size: DEFAULT_MAX_PAYLOAD,
-                delivery: vec!["poll".into()],
-            },
-            endpoints: Vec::new(),
-        }
-    }
 }
 
 impl Registration {
     /// The same, with one more payload type that the agent can take.
     #[must_use]
     pub fn payload(mut self, kind: impl Into<String>) -> Self {
-        self.capabilities.payloads.push(kind.into());
+        self.payloads.push(kind.into());
         self
     }
 
@@ -56,34 +45,19 @@ impl Registration {
         self
     }
 
-    fn to_object(&self, handle: &Handle, key: &SigningKey) -> Object {
-        let Capabilities {
-            payloads,
-            max_payload_size,
-            delivery,
-        } = &self.capabilities;
-        let capabilities = object([
-            ("payloads", payloads.clone().into()),
-            ("maxPayloadSize", (*max_payload_size).into()),
-            ("delivery", delivery.clone().into()),
-        ]);
-        let mut registration = Object::new();
-        registration.insert("handle", handle.as_str());
-        registration.insert("publicKey", key::to_spki_base64(&key.public_key()));
-        registration.insert("capabilities", capabilities);
-        if !self.endpoints.is_empty() {
-            let endpoints = self.endpoints.iter().map(endpoint).collect();
-            registration.insert("aire", Value::Array(endpoints));
-        }
-        registration
+    fn make(&self, handle: &Handle, stamp: &Stamp<'_>) -> Result<Value, Refusal> {
+        let mut registration = object::Registration::new(RegistrationDraft {
+            handle,
+            key: &stamp.signer.public_key(),
+            payloads: &self.payloads,
+            max_payload_size: self.max_payload_size,
+            endpoints: &self.endpoints,
+            timestamp: stamp.now,
+            nonce: stamp.nonce,
+        })?;
+        registration.sign(stamp.signer);
+        Ok(registration.into_value())
     }
-}
-
-fn endpoint(endpoint: &AireEndpoint) -> Value {
-    let mut entry = Object::new();
-    entry.insert("uri", endpoint.uri.as_str());
-    entry.insert_some("agent", endpoint.agent.as_deref());
-    entry.into()
 }
 
 /// A registration that was taken.
@@ -104,10 +78,10 @@ impl Client {
     /// has the handle or the invite is no good; and the other ways in which a call fails.
     pub fn register(&self, registration: &Registration) -> Result<Registered, Error> {
         let key = self.signing_key()?;
-        let object = registration.to_object(self.handle(), &key);
         let target = self.0.transport.base().target("/identity");
         let prepare = || {
-            let mut outgoing = signed(&object, &key)?;
+            let make = |stamp: &Stamp<'_>| registration.make(self.handle(), stamp);
+            let mut outgoing = signed(&make, &key)?;
             let bearer = self.0.invite.as_ref();
             let bearer = bearer.map(|invite| ("Authorization", format!("Bearer {invite}")));
             outgoing.headers.extend(bearer);
@@ -177,10 +151,16 @@ impl Client {
     /// not say, this ends with [`Error::Transport`], and it may be either.
     pub fn rotate(&self, new: impl Into<SigningKey>) -> Result<(), Error> {
         let new = new.into();
-        let mut rotation = Object::new();
-        rotation.insert("handle", self.handle().as_str());
-        rotation.insert("publicKey", key::to_spki_base64(&new.public_key()));
-        let rotated = self.signed_post("/identity/rotate", &rotation);
+        let rotated = self.signed_post("/identity/rotate", &|stamp| {
+            let mut rotation = Rotation::new(RotationDraft {
+                handle: self.handle(),
+                key: &new.public_key(),
+                timestamp: stamp.now,
+                nonce: stamp.nonce,
+            })?;
+            rotation.sign(stamp.signer);
+            Ok(rotation.into_value())
+        });
         self.0.known.forget(self.handle());
         if let Err(error) = rotated {
             let is_done = matches!(error, Error::Transport { .. })

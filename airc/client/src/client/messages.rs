@@ -3,18 +3,18 @@
 use std::fmt::Write as _;
 
 use airc_core::handle::Handle;
-use airc_core::json::{Object, Value};
+use airc_core::json::Value;
+use airc_core::object::{
+    self, Ack, AckStatus, MessageDraft, OwnedPayload as Payload, is_listed, thread,
+};
 use airc_core::signing;
 use airc_core::store::ConsentState;
 use aire_proto::identity::Ed25519Verifier;
 
 use super::Client;
-use crate::model::{Cursor, Message, Page, Payload, Proof, in_thread_order, parse_consent};
+use crate::model::{Cursor, Message, Page, Proof};
 use crate::transport::Answer;
 use crate::{Error, system};
-
-/// The version of AIRC that is spoken.
-const VERSION: &str = "0.1";
 
 /// The most messages of a page (section 4.3).
 pub const MAX_PAGE: usize = 200;
@@ -106,29 +106,6 @@ pub struct Sent {
     pub text_only: bool,
 }
 
-/// What an acknowledgment says (section 2.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckStatus {
-    /// The message came.
-    Received,
-    /// It came, and was not taken.
-    Rejected,
-    /// Its payload's type is not known here.
-    UnsupportedPayload,
-}
-
-impl AckStatus {
-    /// The status as the wire has it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Rejected => "rejected",
-            Self::UnsupportedPayload => "unsupported_payload",
-        }
-    }
-}
-
 impl Client {
     /// Sends a message. Before a payload goes out, its type is looked for in what the recipient
     /// takes (section 2.4.1); [`Unlisted`] says what happens where it is missing.
@@ -140,16 +117,21 @@ impl Client {
         let payload = self.payload_for(draft)?;
         let text_only = payload.is_none() && draft.payload.is_some();
         let id = system::message_id()?;
-        let mut message = Object::new();
-        message.insert("v", VERSION);
-        message.insert("id", id.as_str());
-        message.insert("from", self.handle().as_str());
-        message.insert("to", draft.to.as_str());
-        message.insert_some("body", draft.body.as_deref());
-        message.insert_some("payload", payload.map(Payload::to_value));
-        message.insert_some("strict", draft.strict.then_some(true));
-        let answer = self.signed_post("/messages", &message)?;
-        let consent = answer.field("consent", |state| parse_consent(state.as_str()?))?;
+        let answer = self.signed_post("/messages", &|stamp| {
+            let mut message = object::Message::new(MessageDraft {
+                id: &id,
+                from: self.handle(),
+                to: &draft.to,
+                timestamp: stamp.now,
+                nonce: stamp.nonce,
+                body: draft.body.as_deref(),
+                payload: payload.cloned(),
+                strict: draft.strict,
+            })?;
+            message.sign(stamp.signer);
+            Ok(message.into_value())
+        })?;
+        let consent = answer.field("consent", |state| ConsentState::parse(state.as_str()?))?;
         Ok(Sent {
             id,
             consent,
@@ -162,7 +144,7 @@ impl Client {
         let Some(payload) = &draft.payload else {
             return Ok(None);
         };
-        if draft.unlisted == Unlisted::Send || matches!(&*payload.kind, "ack" | "handshake") {
+        if draft.unlisted == Unlisted::Send || is_listed(&[], &payload.kind) {
             return Ok(Some(payload));
         }
         let takes = |identity: &crate::Identity| identity.takes(&payload.kind);
@@ -191,14 +173,15 @@ impl Client {
         status: AckStatus,
         reason: Option<&str>,
     ) -> Result<Sent, Error> {
-        if message.payload_type() == Some("ack") {
+        if message.payload_type() == Some(Ack::KIND) {
             return Err(Error::Unsendable("an ack is not acknowledged".into()));
         }
-        let mut data = Object::new();
-        data.insert("ref", message.id.as_str());
-        data.insert("status", status.as_str());
-        data.insert_some("reason", reason);
-        self.send(&Draft::payload(&message.from, Payload::new("ack", data)))
+        let ack = Ack {
+            reference: message.id.clone(),
+            status,
+            reason: reason.map(Into::into),
+        };
+        self.send(&Draft::payload(&message.from, ack.into_payload()))
     }
 
     /// A part of this agent's inbox, behind `since`; from its beginning if there is none. At most
@@ -253,7 +236,8 @@ impl Client {
             }
         }
         messages.truncate(MAX_THREAD);
-        in_thread_order(&mut messages);
+        thread::deduplicate(&mut messages);
+        thread::sort(&mut messages);
         Ok(messages)
     }
 

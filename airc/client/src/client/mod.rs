@@ -10,13 +10,15 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use airc_core::error::Refusal;
 use airc_core::handle::Handle;
-use airc_core::json::{Object, Value};
+use airc_core::json::Value;
 use airc_core::limits;
-use airc_core::signing::{self, SignedHeaders};
+use airc_core::signing::SignedHeaders;
+use aire_proto::identity::Ed25519Signer;
 
 pub use identity::{Registered, Registration};
-pub use messages::{AckStatus, Draft, MAX_PAGE, MAX_THREAD, Sent, Unlisted};
+pub use messages::{Draft, MAX_PAGE, MAX_THREAD, Sent, Unlisted};
 pub use presence::MAX_WHO;
 
 use crate::cache::Cache;
@@ -201,22 +203,37 @@ impl Client {
         self.0.transport.call(Method::Get, &target, &prepare)
     }
 
-    /// Posts an object with a timestamp, a nonce and a signature.
-    fn signed_post(&self, path: &str, object: &Object) -> Result<Answer, Error> {
+    /// Posts what `make` makes of a time and a nonce, and signs.
+    fn signed_post(&self, path: &str, make: Make<'_>) -> Result<Answer, Error> {
         let key = self.signing_key()?;
         let target = self.0.transport.base().target(path);
-        let prepare = || signed(object, &key);
+        let prepare = || signed(make, &key);
         self.0.transport.call(Method::Post, &target, &prepare)
     }
 }
 
-/// The object with a timestamp, a nonce and a signature, ready to go.
-fn signed(object: &Object, key: &SigningKey) -> Result<Outgoing, Error> {
-    let mut object = object.clone();
-    object.insert("timestamp", system::now());
-    object.insert("nonce", system::nonce()?);
-    signing::sign(&mut object, key.signer());
-    let body = Value::from(object).to_string();
+/// What makes a request's body good for one try.
+#[derive(Debug)]
+struct Stamp<'a> {
+    now: u64,
+    nonce: &'a str,
+    signer: &'a Ed25519Signer,
+}
+
+/// Makes a signed object, or says which rule it breaks.
+type Make<'a> = &'a dyn Fn(&Stamp<'_>) -> Result<Value, Refusal>;
+
+/// The object that `make` makes now, ready to go.
+fn signed(make: Make<'_>, key: &SigningKey) -> Result<Outgoing, Error> {
+    let nonce = system::nonce()?;
+    let value = make(&Stamp {
+        now: system::now(),
+        nonce: &nonce,
+        signer: key.signer(),
+    });
+    let body = value
+        .map_err(|refusal| Error::Unsendable(refusal.message))?
+        .to_string();
     if body.len() > limits::MAX_REQUEST {
         let most = limits::MAX_REQUEST;
         let why = format!(

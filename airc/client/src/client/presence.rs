@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use airc_core::json::{Object, Value};
-use airc_core::limits::MAX_CONTEXT;
+use airc_core::error::Refusal;
+use airc_core::json::Value;
+use airc_core::object::{Heartbeat, HeartbeatDraft};
 use airc_core::store::Status;
 
-use super::{Client, signed};
+use super::{Client, Stamp, signed};
 use crate::Error;
 use crate::heartbeats::Heartbeats;
-use crate::model::{Beat, Presence, status_word};
+use crate::model::{Beat, Presence};
 use crate::transport::{Answer, Method};
+
+const PATH: &str = "/presence/heartbeat";
 
 /// The most agents that [`Client::who`] lists.
 pub const MAX_WHO: usize = 100_000;
@@ -21,15 +24,16 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] and the other ways in which a call fails.
     pub fn heartbeat(&self, beat: &Beat) -> Result<Presence, Error> {
-        let answer = self.signed_post("/presence/heartbeat", &self.beat_object(beat)?)?;
+        let answer = self.signed_post(PATH, &|stamp| make(self, beat, stamp))?;
         self.presence_of(&answer)
     }
 
     /// As [`heartbeat`](Self::heartbeat), without another try.
     pub(crate) fn heartbeat_once(&self, beat: &Beat) -> Result<Presence, Error> {
-        let outgoing = signed(&self.beat_object(beat)?, &self.signing_key()?)?;
+        let key = self.signing_key()?;
+        let outgoing = signed(&|stamp| make(self, beat, stamp), &key)?;
         let transport = &self.0.transport;
-        let target = transport.base().target("/presence/heartbeat");
+        let target = transport.base().target(PATH);
         let answer = transport.call_once(Method::Post, &target, outgoing)?;
         self.presence_of(&answer)
     }
@@ -42,8 +46,9 @@ impl Client {
     /// [`Error::NoKey`], [`Error::Unsendable`], [`Error::Thread`]. What goes wrong later is told by
     /// [`Heartbeats::last_error`].
     pub fn heartbeats(&self, beat: Beat, interval: Duration) -> Result<Heartbeats, Error> {
-        self.signing_key()?;
-        self.beat_object(&beat)?;
+        let key = self.signing_key()?;
+        // What can never be sent is said at once.
+        signed(&|stamp| make(self, &beat, stamp), &key)?;
         Heartbeats::start(self.clone(), beat, interval)
     }
 
@@ -55,7 +60,7 @@ impl Client {
         let mut found: Vec<Presence> = Vec::new();
         loop {
             let mut query = Vec::new();
-            query.extend(status.map(|status| format!("status={}", status_word(status))));
+            query.extend(status.map(|status| format!("status={}", status.as_str())));
             let after = found.last().map(|last| format!("after={}", last.handle));
             query.extend(after);
             let path = match query.is_empty() {
@@ -76,21 +81,20 @@ impl Client {
         }
     }
 
-    fn beat_object(&self, beat: &Beat) -> Result<Object, Error> {
-        let context = beat.context.as_deref();
-        if context.is_some_and(|context| context.chars().count() > MAX_CONTEXT) {
-            let why = format!("a context has at most {MAX_CONTEXT} characters");
-            return Err(Error::Unsendable(why));
-        }
-        let mut object = Object::new();
-        object.insert("handle", self.handle().as_str());
-        object.insert_some("status", beat.status.map(status_word));
-        object.insert_some("context", context);
-        Ok(object)
-    }
-
     fn presence_of(&self, answer: &Answer) -> Result<Presence, Error> {
         let presence = Presence::read(answer.object()?);
         presence.ok_or_else(|| answer.wrong("it tells no presence"))
     }
+}
+
+fn make(client: &Client, beat: &Beat, stamp: &Stamp<'_>) -> Result<Value, Refusal> {
+    let mut heartbeat = Heartbeat::new(HeartbeatDraft {
+        handle: client.handle(),
+        status: beat.status,
+        context: beat.context.as_deref(),
+        timestamp: stamp.now,
+        nonce: stamp.nonce,
+    })?;
+    heartbeat.sign(stamp.signer);
+    Ok(heartbeat.into_value())
 }

@@ -4,11 +4,12 @@ use airc_core::PublicKey;
 use airc_core::handle::Handle;
 use airc_core::json::{Object, Value};
 use airc_core::limits::DEFAULT_MAX_PAYLOAD;
+use airc_core::object::is_listed;
 use airc_core::store::Status;
 pub use airc_core::store::{AireEndpoint, Capabilities};
 use jiff::Timestamp;
 
-use super::{handle, number, owned, parse_status, text, texts};
+use super::{handle, number, owned, text, texts};
 
 /// An identity, as its registry tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +82,11 @@ impl Identity {
         })
     }
 
-    /// Whether it lists a payload's type. `handshake` and `ack` are always taken (AGAP-9).
+    /// Whether it lists a payload's type, by its name or as one of `game:*`. `handshake` and `ack`
+    /// are always taken (AGAP-9).
     #[must_use]
     pub fn takes(&self, payload: &str) -> bool {
-        let listed = &self.capabilities.payloads;
-        matches!(payload, "handshake" | "ack") || listed.iter().any(|known| known == payload)
+        is_listed(&self.capabilities.payloads, payload)
     }
 
     /// The keys by which a message of that time may be signed.
@@ -131,7 +132,7 @@ impl Presence {
     pub(crate) fn read(document: &Object) -> Option<Self> {
         Some(Self {
             handle: handle(document, "handle")?,
-            status: parse_status(text(document, "status")?)?,
+            status: Status::parse(text(document, "status")?)?,
             context: owned(document, "context").filter(|context| !context.is_empty()),
             last_heartbeat: number(document, "lastHeartbeat").unwrap_or(0),
             expires_at: number(document, "expiresAt").unwrap_or(0),

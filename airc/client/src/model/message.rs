@@ -1,43 +1,11 @@
 //! Messages and their payloads (sections 2.3 and 2.4).
 
-use std::cmp::Ordering;
-
 use airc_core::handle::Handle;
 use airc_core::json::{Object, Value};
+use airc_core::object::{OwnedPayload, Payload, thread};
+use airc_core::signing;
 
-use super::{handle, number, owned, text};
-
-/// A payload: data of a type that sender and recipient both know (section 2.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
-    /// Its type: `game:chess`, `context:code`, `handoff`.
-    pub kind: String,
-    /// What is in it.
-    pub data: Object,
-}
-
-impl Payload {
-    /// A payload of this type.
-    pub fn new(kind: impl Into<String>, data: Object) -> Self {
-        let kind = kind.into();
-        Self { kind, data }
-    }
-
-    fn read(document: &Object) -> Option<Self> {
-        Some(Self {
-            kind: owned(document, "type")?,
-            data: document.get("data")?.as_object()?.clone(),
-        })
-    }
-
-    pub(crate) fn to_value(&self) -> Value {
-        let entries = [
-            ("type", Value::from(self.kind.as_str())),
-            ("data", Value::from(self.data.clone())),
-        ];
-        airc_core::json::object(entries)
-    }
-}
+use super::{handle, number, owned};
 
 /// What is known of a message's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +36,7 @@ pub struct Message {
     /// What it says to people. A stranger's words.
     pub body: Option<String>,
     /// What it says to programs, if there is a payload with a type.
-    pub payload: Option<Payload>,
+    pub payload: Option<OwnedPayload>,
     /// What is known of its signature.
     pub proof: Proof,
     /// The whole message as it was sent.
@@ -78,17 +46,16 @@ pub struct Message {
 impl Message {
     /// Reads a message, its signature not looked at; `None` if it cannot be put anywhere.
     pub(crate) fn read(document: &Object) -> Option<Self> {
-        let payload = document.get("payload").and_then(Value::as_object);
         Some(Self {
             id: owned(document, "id")?,
             from: handle(document, "from")?,
             to: handle(document, "to")?,
             timestamp: number(document, "timestamp")?,
             body: owned(document, "body").filter(|body| !body.is_empty()),
-            payload: payload.and_then(Payload::read),
-            proof: match text(document, "signature") {
-                Some(_) => Proof::Unchecked,
-                None => Proof::Unsigned,
+            payload: payload(document),
+            proof: match is_signed(document) {
+                true => Proof::Unchecked,
+                false => Proof::Unsigned,
             },
             document: document.clone(),
         })
@@ -99,21 +66,33 @@ impl Message {
     pub fn payload_type(&self) -> Option<&str> {
         self.payload.as_ref().map(|payload| payload.kind.as_str())
     }
+}
 
-    /// What no other message has.
-    pub(crate) fn key(&self) -> (&Handle, &str) {
-        (&self.from, &self.id)
+/// For the order of a thread (section 2.5).
+impl thread::Entry for Message {
+    fn from(&self) -> &Handle {
+        &self.from
     }
 
-    /// The order in a thread: by time, then by id (section 2.5).
-    pub(crate) fn thread_order(&self, other: &Self) -> Ordering {
-        let key = |message: &Self| (message.timestamp, message.id.clone(), message.from.clone());
-        key(self).cmp(&key(other))
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn timestamp(&self) -> u64 {
+        self.timestamp
     }
 }
 
-/// Puts the messages of a thread in order, each of them once (section 2.5).
-pub(crate) fn in_thread_order(messages: &mut Vec<Message>) {
-    messages.sort_by(Message::thread_order);
-    messages.dedup_by(|later, kept| later.key() == kept.key());
+/// Whether there is a signature that the registry took for one: it marks what came without.
+fn is_signed(document: &Object) -> bool {
+    let unsigned = document.get("unsigned").and_then(Value::as_bool);
+    document.contains(signing::FIELD) && unsigned != Some(true)
+}
+
+fn payload(document: &Object) -> Option<OwnedPayload> {
+    let payload = Payload::read(document.get("payload")?).ok()?;
+    Some(OwnedPayload {
+        kind: payload.kind.into(),
+        data: payload.data.clone(),
+    })
 }

@@ -4,18 +4,14 @@
 mod identity;
 mod message;
 mod standing;
-mod words;
 
 use airc_core::handle::Handle;
 use airc_core::json::{Object, Value};
 use airc_core::store::Status;
 
 pub use identity::{AireEndpoint, Capabilities, Identity, Presence, PreviousKey};
-pub(crate) use message::in_thread_order;
-pub use message::{Message, Payload, Proof};
+pub use message::{Message, Proof};
 pub use standing::{Request, Standing};
-pub use words::{consent_word, status_word};
-pub(crate) use words::{parse_consent, parse_status};
 
 /// What an agent says of itself with a heartbeat (section 2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

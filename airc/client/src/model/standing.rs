@@ -4,7 +4,7 @@ use airc_core::handle::Handle;
 use airc_core::json::Object;
 use airc_core::store::ConsentState;
 
-use super::{handle, owned, parse_consent, text};
+use super::{handle, owned, text};
 
 /// Where consent stands between this agent and another, each way (AGAP-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Request {
 
 impl Standing {
     pub(crate) fn read(document: &Object) -> Option<Self> {
-        let state = |key| parse_consent(text(document, key)?);
+        let state = |key| ConsentState::parse(text(document, key)?);
         Some(Self {
             outgoing: state("outgoing")?,
             incoming: state("incoming")?,
@@ -40,7 +40,7 @@ impl Request {
     pub(crate) fn read(document: &Object) -> Option<Self> {
         Some(Self {
             from: handle(document, "from")?,
-            state: parse_consent(text(document, "consent").or_else(|| text(document, "state"))?)?,
+            state: ConsentState::parse(text(document, "consent")?)?,
             message: owned(document, "message").filter(|message| !message.is_empty()),
         })
     }

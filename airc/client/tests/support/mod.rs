@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use airc_client::json::{self, Object};
 use airc_client::{Builder, Client, Handle, SigningKey};
 use airc_core::signing::SignedHeaders;
-use aire_proto::identity::Ed25519Verifier;
+use aire_proto::identity::{Ed25519Signer, Ed25519Verifier};
 
 /// When a test gives up: far longer than anything takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -223,8 +223,8 @@ pub(crate) fn identity(handle: &str, key: &SigningKey, payloads: &str) -> String
     )
 }
 
-/// A message, signed by `key`.
-pub(crate) fn message(id: &str, from: &str, to: &str, rest: &str, key: &SigningKey) -> String {
+/// A message, signed by `key(number)`.
+pub(crate) fn message(id: &str, from: &str, to: &str, rest: &str, number: u8) -> String {
     let text = format!(
         r#"{{"v":"0.1","id":"{id}","from":"{from}","to":"{to}","nonce":"0123456789abcdef",{rest}}}"#
     );
@@ -232,17 +232,13 @@ pub(crate) fn message(id: &str, from: &str, to: &str, rest: &str, key: &SigningK
         .expect("JSON")
         .into_object()
         .expect("an object");
-    sign(&mut object, key);
+    airc_core::signing::sign(&mut object, &signer(number));
     json::Value::from(object).to_string()
 }
 
-/// Signs as [`SigningKey`] does: by its PKCS#8, which any implementation takes.
-pub(crate) fn sign(object: &mut Object, key: &SigningKey) {
-    let signer = (0..=u8::MAX)
-        .skip(1)
-        .find(|number| self::key(*number).public_key() == key.public_key())
-        .map(|number| aire_proto::identity::Ed25519Signer::from_seed([number; 32]));
-    airc_core::signing::sign(object, &signer.expect("a key of the tests"));
+/// The key of [`key`] with the same number, as the core takes it.
+pub(crate) fn signer(number: u8) -> Ed25519Signer {
+    Ed25519Signer::from_seed([number; 32])
 }
 
 /// Waits until `condition` holds.
