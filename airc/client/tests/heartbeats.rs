@@ -45,7 +45,9 @@ fn heartbeats_survive_what_goes_wrong_and_say_it() {
     let beats = fake.client().heartbeats(doing("a"), HEARTBEAT_INTERVAL);
     let beats = beats.expect("a thread");
     for before in 1..=4 {
-        wait_until("a word", || beats.last_error().is_some() || beats.sent() > 0);
+        wait_until("a word", || {
+            beats.last_error().is_some() || beats.sent() > 0
+        });
         // They come again by themselves; nobody has to wait for that here.
         beats.set(doing("a"));
         wait_until("another try", || fake.asked().len() > before);

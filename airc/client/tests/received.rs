@@ -118,6 +118,17 @@ fn what_cannot_be_understood_is_left_out_and_counted() {
 }
 
 #[test]
+fn the_deepest_message_does_not_stop_up_an_inbox() {
+    // Around it are the message, its payload, and the data.
+    let levels = json::MAX_DEPTH - 3;
+    let deep = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let rest = format!(r#""timestamp":1,"payload":{{"type":"game:chess","data":{{"x":{deep}}}}}"#);
+    let fake = with_inbox(vec![message("msg_1", "alex", "seth", &rest, 2)]);
+    let page = fake.client().poll(None, 50).expect("an inbox");
+    assert_eq!(page.messages[0].proof, Proof::Verified);
+}
+
+#[test]
 fn a_thread_is_ordered_by_time_and_id_and_has_each_message_once() {
     let own = |id: &str, timestamp: u64| {
         let rest = format!(r#""timestamp":{timestamp},"body":"mine""#);

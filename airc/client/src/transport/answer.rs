@@ -31,7 +31,7 @@ impl Answer {
             let to = header(&head.headers, LOCATION.as_str()).map(str::to_owned);
             return Err(Error::Redirected { what, to });
         }
-        let value = json::parse(&body);
+        let value = json::parse_answer(&body);
         if !head.status.is_success() {
             let refused = refused(head, value.ok().as_ref());
             return Err(match refused {
