@@ -2,9 +2,11 @@
 
 mod support;
 
+mod bridge;
 mod consent;
 mod errors;
 mod identity;
+mod legacy;
 mod messages;
 mod presence;
 mod reading;
