@@ -20,12 +20,14 @@
 extern crate alloc;
 
 mod base64;
+pub mod bridge;
 pub mod canonical;
 pub mod consent;
 pub mod error;
 pub mod handle;
 pub mod json;
 pub mod key;
+mod legacy;
 pub mod limits;
 pub mod object;
 pub mod registry;

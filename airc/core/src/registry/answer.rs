@@ -1,10 +1,12 @@
 //! What goes out: the answer, and what the call has changed.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::error::Refusal;
 use crate::handle::Handle;
+use crate::json::{Object, Value, object};
+use crate::legacy;
 use crate::store::ConsentState;
 
 /// The two ways in which a registry is talked to; their errors look different.
@@ -29,6 +31,9 @@ impl Dialect {
     }
 }
 
+/// What all answers are, but for the bridge's (section 3.3).
+pub(crate) const JSON: &str = "application/json";
+
 /// An HTTP response, without HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -43,16 +48,59 @@ pub struct Response {
 }
 
 impl Response {
-    /// What a refusal looks like in a dialect.
+    /// A JSON value.
     #[must_use]
-    pub fn refusal(_dialect: Dialect, refusal: &Refusal) -> Self {
+    pub fn json(status: u16, value: &Value) -> Self {
+        Self::text(status, JSON, value.to_string())
+    }
+
+    /// Anything.
+    #[must_use]
+    pub(crate) const fn text(status: u16, content_type: &'static str, body: String) -> Self {
         Self {
-            status: refusal.code.status(),
-            content_type: "application/json",
-            body: alloc::format!("{{\"error\":{{\"code\":\"{}\"}}}}", refusal.code),
+            status,
+            content_type,
+            body,
             headers: Vec::new(),
         }
     }
+
+    /// With one more header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// What a refusal looks like in a dialect.
+    #[must_use]
+    pub fn refusal(dialect: Dialect, refusal: &Refusal) -> Self {
+        let mut response = match dialect {
+            Dialect::V0 => {
+                let body = object([("error", error(refusal))]);
+                Self::json(refusal.code.status(), &body)
+            }
+            Dialect::Api => legacy::refusal(refusal),
+        };
+        let allow = refusal.details.iter().find(|(name, _)| *name == "allow");
+        if let Some((_, methods)) = allow {
+            response.headers.push(("allow", methods.clone()));
+        }
+        response
+    }
+}
+
+/// The error object of section 5.
+pub(crate) fn error(refusal: &Refusal) -> Value {
+    let details = refusal.details.iter();
+    let details = details.map(|(name, value)| (*name, Value::from(value.as_str())));
+    let mut error = Object::new();
+    error.insert("code", refusal.code.as_str());
+    error.insert("message", refusal.message.as_str());
+    if !refusal.details.is_empty() {
+        error.insert("details", object(details));
+    }
+    error.into()
 }
 
 /// The shape of section 5.

@@ -1,5 +1,7 @@
 //! What comes in: one HTTP request, without HTTP.
 
+use core::fmt;
+
 /// The methods that a registry serves. Everything else is for the HTTP side to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -21,7 +23,7 @@ impl Method {
 }
 
 /// The headers that say who asks (AGAP-5), as they were sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Credentials<'a> {
     /// `Authorization`.
     pub authorization: Option<&'a str>,
@@ -35,8 +37,16 @@ pub struct Credentials<'a> {
     pub signature: Option<&'a str>,
 }
 
+/// Secrets stay out of logs.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.authorization.is_some();
+        write!(f, "Credentials({:?}, token: {token})", self.handle)
+    }
+}
+
 /// A request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Its method.
     pub method: Method,
@@ -48,4 +58,13 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Fresh random bytes for this request alone: tokens and ids are made of them.
     pub entropy: [u8; 32],
+}
+
+/// Bodies and random bytes stay out of logs.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.body.len();
+        let method = self.method.as_str();
+        write!(f, "Request({method} {}, {length} bytes)", self.target)
+    }
 }
