@@ -18,12 +18,28 @@ pub const MAX_DEPTH: usize = 64;
 /// one object, half of a surrogate pair, a number beyond a double, more than [`MAX_DEPTH`] levels,
 /// or something behind the value.
 pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_to(bytes, MAX_DEPTH)
+}
+
+/// How many more levels an answer may have than what is sent: what others sent is within it.
+const AROUND: usize = 4;
+
+/// As [`parse`], for what a registry answers: messages of [`MAX_DEPTH`] levels stand in a list
+/// there, and nobody may stop up an inbox with one.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_answer(bytes: &[u8]) -> Result<Value, JsonError> {
+    parse_to(bytes, MAX_DEPTH.saturating_add(AROUND))
+}
+
+fn parse_to(bytes: &[u8], depth: usize) -> Result<Value, JsonError> {
     let text = core::str::from_utf8(bytes).map_err(|error| JsonError {
         kind: Kind::NotUtf8,
         at: error.valid_up_to(),
     })?;
     let mut reader = Reader { text, at: 0 };
-    let value = reader.value(MAX_DEPTH)?;
+    let value = reader.value(depth)?;
     reader.space();
     match reader.peek() {
         None => Ok(value),
@@ -391,6 +407,9 @@ mod tests {
                 format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
             };
             assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
+            let answer = nested(MAX_DEPTH + AROUND);
+            assert!(parse_answer(answer.as_bytes()).is_ok());
+            assert!(parse_answer(nested(MAX_DEPTH + AROUND + 1).as_bytes()).is_err());
             let (kind, at) = refused(&nested(MAX_DEPTH + 1));
             assert_eq!((kind, at), (Kind::TooDeep, MAX_DEPTH * open.len()));
         }

@@ -74,7 +74,7 @@ impl Call {
         let (action, proof) = match Dialect::of(target.route.path()) {
             Dialect::V0 => read_action(request, &target)?,
             Dialect::Api => {
-                let (action, proof) = legacy::Action::read(request, &target, settings)?;
+                let (action, proof) = legacy::Action::read(request, &target)?;
                 (Action::Api(Box::new(action)), proof)
             }
         };

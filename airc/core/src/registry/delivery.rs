@@ -10,7 +10,7 @@ use crate::canonical::write_object;
 use crate::consent::{self, Event, next};
 use crate::error::{ErrorCode, Refusal};
 use crate::handle::Handle;
-use crate::json::{Object, object};
+use crate::json::{Object, Value, object};
 use crate::object::{Action, Handshake, Message, Payload, is_listed};
 use crate::store::{ConsentState, IdentityRecord, MessageRecord, Once};
 use crate::time::Time;
@@ -60,8 +60,12 @@ impl Sending {
     /// A message that its sender signed: receivers get it as it is (section 2.3).
     ///
     /// # Errors
-    /// `invalid_request` for a handshake that is none.
+    /// `invalid_request` for a handshake that is none, and for what is nested too deeply;
+    /// `payload_too_large` for more than any message may have.
     pub(crate) fn signed(message: &Message) -> Result<Self, Refusal> {
+        if message.object().iter().any(|(_, value)| too_deep(value)) {
+            return Err(TooDeep.into());
+        }
         let payload = message.payload();
         Ok(Self {
             from: message.from.clone(),
@@ -69,7 +73,7 @@ impl Sending {
             id: message.id.clone(),
             timestamp: message.timestamp,
             signed: true,
-            envelope: canonical(message.object()),
+            envelope: canonical(message.object())?,
             payload: payload.as_ref().map(Weighed::new).transpose()?,
             strict: message.strict,
         })
@@ -88,12 +92,52 @@ impl Sending {
     }
 }
 
-/// The canonical form of a whole object.
-pub(crate) fn canonical(object: &Object) -> String {
+/// How deeply the fields of a message may be nested. It is less than what a reader takes: answers
+/// put messages into arrays within objects, and must not become unreadable by that.
+const MAX_DEPTH: usize = 48;
+
+/// A message that nobody could read out of an answer.
+pub(crate) struct TooDeep;
+
+impl From<TooDeep> for Refusal {
+    fn from(_: TooDeep) -> Self {
+        let message = format!("the fields of a message are nested in at most {MAX_DEPTH} levels");
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+}
+
+/// Whether a field of a message is nested too deeply.
+pub(crate) fn too_deep(value: &Value) -> bool {
+    fn deeper_than(levels: usize, value: &Value) -> bool {
+        let Some(inner) = levels.checked_sub(1) else {
+            return matches!(value, Value::Array(_) | Value::Object(_));
+        };
+        match value {
+            Value::Array(items) => items.iter().any(|item| deeper_than(inner, item)),
+            Value::Object(object) => object.iter().any(|(_, item)| deeper_than(inner, item)),
+            _ => false,
+        }
+    }
+    deeper_than(MAX_DEPTH, value)
+}
+
+/// The longest message, in bytes of its canonical JSON: twice what body and payload may have, so
+/// that fields which nobody knows find room, and pages stay bounded.
+const MAX_ENVELOPE: usize = 262_144;
+
+/// The canonical form of a whole message.
+///
+/// # Errors
+/// `payload_too_large`.
+pub(crate) fn canonical(object: &Object) -> Result<String, Refusal> {
     let mut text = String::new();
     // A string takes whatever it is given.
     let _never = write_object(object, None, &mut text);
-    text
+    if text.len() > MAX_ENVELOPE {
+        let message = format!("a message has at most {MAX_ENVELOPE} bytes of canonical JSON");
+        return Err(Refusal::new(ErrorCode::PayloadTooLarge, message));
+    }
+    Ok(text)
 }
 
 impl Work<'_> {

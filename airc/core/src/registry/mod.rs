@@ -21,8 +21,11 @@ pub(crate) mod target;
 mod view;
 pub(crate) mod work;
 
+pub(crate) use answer::error as error_object;
 pub use answer::{Answer, Dialect, Effect, Response};
 pub use call::Call;
+pub(crate) use identity::{TAKEN, taken};
+pub(crate) use reading::fits;
 pub use request::{Credentials, Method, Request};
 pub use route::Route;
 pub use secret::hash as hash_secret;

@@ -155,7 +155,15 @@ impl Work<'_> {
         if let Some(proof) = &call.proof {
             return Ok(self.signed(proof, Keys::Accepted)?.handle);
         }
-        let Some(token) = &call.bearer else {
+        self.bearing()
+    }
+
+    /// Who asks, by a token alone.
+    ///
+    /// # Errors
+    /// `auth_failed`.
+    pub(crate) fn bearing(&mut self) -> Outcome<Handle> {
+        let Some(token) = &self.call.bearer else {
             return Err(auth_failed(
                 "this needs credentials: sign the request with the X-AIRC headers, or send \
                  Authorization: Bearer with a token",

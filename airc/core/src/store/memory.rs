@@ -17,7 +17,7 @@ use crate::time::Time;
 /// Everything a registry keeps, in memory. Nothing here can fail, so every transaction is written.
 ///
 /// It grows with what a registry admits: [`Store::expire`] is what keeps it small.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStore {
     identities: BTreeMap<Handle, IdentityRecord>,
     presence: BTreeMap<Handle, PresenceRecord>,
