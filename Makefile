@@ -46,10 +46,11 @@ fuzz: ## each fuzz target for SECONDS=60 seconds
 	$(ENSURE) $(NATIVE) fuzz
 	scripts/fuzz.sh $(SECONDS)
 
-interop: ## against independent peers: AIRE over quic-go, QUIC over four stacks (needs Go and Python)
+interop: ## against independent peers: AIRE over quic-go, QUIC over four stacks, AIRC from PyPI (needs Go and Python)
 	$(ENSURE) $(NATIVE) go venv
 	scripts/interop.sh
 	scripts/interop-quic.sh
+	scripts/interop-airc.sh
 
 interop-reference: ## the same against a checkout of the published one: AIRE_GO=path
 	$(ENSURE) $(NATIVE) go
