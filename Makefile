@@ -29,7 +29,7 @@ demo: ## four programs on this machine: nodes meet and talk, share work, lose ea
 	@cargo run -q --release --locked -p aire-examples --bin meeting
 
 test: ## all tests, and those of aire-proto and aire-quic with other features
-	$(ENSURE) $(NATIVE) redis python
+	$(ENSURE) $(NATIVE) redis postgres python
 	cargo test --workspace --locked
 	cargo test -p aire-proto --locked --no-default-features
 	cargo test -p aire-proto --locked --no-default-features --features alloc

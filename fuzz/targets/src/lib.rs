@@ -11,6 +11,7 @@ mod bounded;
 #[path = "../../../proto/tests/support/mod.rs"]
 mod support;
 
+pub mod airc;
 mod codec;
 mod handshake;
 
