@@ -54,7 +54,7 @@ impl Home {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        Ran(self.command(args).output().expect("the binary runs"))
+        Ran::of(&mut self.command(args))
     }
 
     /// Serves `config`, with an HTTP port that nobody else has.
@@ -73,6 +73,10 @@ impl Home {
 pub(crate) struct Ran(Output);
 
 impl Ran {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.output().expect("the binary runs"))
+    }
+
     pub(crate) fn code(&self) -> Option<i32> {
         self.0.status.code()
     }

@@ -1,6 +1,6 @@
 //! `aire airc consent`.
 
-use airc_client::{Client, ConsentState, Handle};
+use airc_client::{Client, Consent, ConsentState, Handle};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub enum What {
         #[arg(value_name = "HANDLE", value_parser = handle)]
         peer: Handle,
     },
-    /// List who asked this one, and what was answered.
+    /// List who asked this one, whom this one asked, and what was answered.
     List {
         /// Only those where it stands so.
         #[arg(long, value_enum)]
@@ -83,10 +83,26 @@ struct Done<'a> {
 }
 
 #[derive(Serialize)]
-struct Asked<'a> {
-    from: &'a str,
+struct Listed<'a> {
+    incoming: Vec<Entry<'a>>,
+    outgoing: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    handle: &'a str,
     consent: &'static str,
     message: Option<&'a str>,
+}
+
+impl<'a> From<&'a Consent> for Entry<'a> {
+    fn from(consent: &'a Consent) -> Self {
+        Self {
+            handle: consent.peer.as_str(),
+            consent: consent.state.as_str(),
+            message: consent.message.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -117,22 +133,20 @@ fn done(peer: &Handle, state: ConsentState, out: &mut Output) -> Result<(), Erro
 }
 
 fn list(state: Option<State>, client: &Client, out: &mut Output) -> Result<(), Error> {
-    let requests = client.consents(state.map(Into::into))?;
-    let report: Vec<_> = requests
-        .iter()
-        .map(|request| Asked {
-            from: request.from.as_str(),
-            consent: request.state.as_str(),
-            message: request.message.as_deref(),
-        })
-        .collect();
+    let consents = client.consents(state.map(Into::into))?;
+    let report = Listed {
+        incoming: consents.incoming.iter().map(Entry::from).collect(),
+        outgoing: consents.outgoing.iter().map(Entry::from).collect(),
+    };
     out.present(&report, |out| {
-        for request in &requests {
-            let from = format!("@{}", request.from);
-            let from = out.styled(style::STRONG, format!("{from:20}"));
-            let message = one_line(request.message.as_deref().unwrap_or_default());
-            let line = format!("{from}  {:8}  {message}", request.state.as_str());
-            out.line(line.trim_end())?;
+        for (way, list) in [("from", &report.incoming), ("to", &report.outgoing)] {
+            for entry in list {
+                let handle = format!("@{}", entry.handle);
+                let handle = out.styled(style::STRONG, format!("{handle:20}"));
+                let message = one_line(entry.message.unwrap_or_default());
+                let line = format!("{way:4}  {handle}  {:8}  {message}", entry.consent);
+                out.line(line.trim_end())?;
+            }
         }
         Ok(())
     })
