@@ -11,6 +11,8 @@ mod bounded;
 #[path = "../../../proto/tests/support/mod.rs"]
 mod support;
 
+/// What an AIRC registry must do with any request.
+pub mod airc;
 mod codec;
 mod handshake;
 

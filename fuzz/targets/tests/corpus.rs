@@ -52,6 +52,11 @@ fn the_address_corpus_holds() {
 }
 
 #[test]
+fn the_airc_request_corpus_holds() {
+    replay("airc-request", aire_fuzz_targets::airc::request);
+}
+
+#[test]
 fn the_connection_corpus_holds() {
     replay("connection", aire_fuzz_targets::connection);
 }
