@@ -27,7 +27,7 @@ demo: ## three programs on this machine: nodes meet and talk, share work, lose e
 	@cargo run -q --release --locked -p aire-examples --bin resume -- demo
 
 test: ## all tests, and those of aire-proto and aire-quic with other features
-	$(ENSURE) $(NATIVE) redis python
+	$(ENSURE) $(NATIVE) redis postgres python
 	cargo test --workspace --locked
 	cargo test -p aire-proto --locked --no-default-features
 	cargo test -p aire-proto --locked --no-default-features --features alloc

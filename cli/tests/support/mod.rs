@@ -42,7 +42,11 @@ impl Home {
             .args(args)
             .current_dir(self.path())
             .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
             .env_remove("AIRE_KEY")
+            .env_remove("AIRC_REGISTRY")
+            .env_remove("AIRC_HANDLE")
+            .env_remove("AIRC_INVITE")
             .env("AIRE_LOG", "warn")
             .env_remove("NO_COLOR")
             .env_remove("CLICOLOR_FORCE");

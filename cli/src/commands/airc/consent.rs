@@ -1,0 +1,153 @@
+//! `aire airc consent`.
+
+use airc_client::{Client, ConsentState, Handle};
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::handle;
+use crate::common::output::style;
+use crate::common::present::one_line;
+use crate::{Error, Output};
+
+/// Arguments of `aire airc consent`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What to do about consent.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Ask somebody for consent to what this one sends.
+    Request {
+        /// Whom.
+        #[arg(value_name = "HANDLE", value_parser = handle)]
+        peer: Handle,
+        /// A word about why.
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Let somebody write to this one. Who asked may be written to as well then.
+    Accept {
+        /// Whom.
+        #[arg(value_name = "HANDLE", value_parser = handle)]
+        peer: Handle,
+    },
+    /// Refuse what somebody sends; what waits for consent is dropped.
+    Block {
+        /// Whom.
+        #[arg(value_name = "HANDLE", value_parser = handle)]
+        peer: Handle,
+    },
+    /// List who asked this one, and what was answered.
+    List {
+        /// Only those where it stands so.
+        #[arg(long, value_enum)]
+        state: Option<State>,
+    },
+    /// Show where consent stands with somebody, each way.
+    Status {
+        /// With whom.
+        #[arg(value_name = "HANDLE", value_parser = handle)]
+        peer: Handle,
+    },
+}
+
+/// Where consent can stand in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// Asked, and not answered.
+    Pending,
+    /// Given.
+    Accepted,
+    /// Refused.
+    Blocked,
+}
+
+impl From<State> for ConsentState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => Self::Pending,
+            State::Accepted => Self::Accepted,
+            State::Blocked => Self::Blocked,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    handle: &'a str,
+    consent: &'static str,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    from: &'a str,
+    consent: &'static str,
+    message: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Stands<'a> {
+    handle: &'a str,
+    outgoing: &'static str,
+    incoming: &'static str,
+}
+
+pub(super) fn run(args: &Args, client: &Client, out: &mut Output) -> Result<(), Error> {
+    match &args.what {
+        What::Request { peer, message } => {
+            let state = client.request_consent(peer, message.as_deref())?;
+            done(peer, state, out)
+        }
+        What::Accept { peer } => done(peer, client.accept_consent(peer)?, out),
+        What::Block { peer } => done(peer, client.block_consent(peer)?, out),
+        What::List { state } => list(*state, client, out),
+        What::Status { peer } => status(peer, client, out),
+    }
+}
+
+fn done(peer: &Handle, state: ConsentState, out: &mut Output) -> Result<(), Error> {
+    let (handle, consent) = (peer.as_str(), state.as_str());
+    out.present(&Done { handle, consent }, |out| {
+        out.line(format_args!("@{peer}: {consent}"))
+    })
+}
+
+fn list(state: Option<State>, client: &Client, out: &mut Output) -> Result<(), Error> {
+    let requests = client.consents(state.map(Into::into))?;
+    let report: Vec<_> = requests
+        .iter()
+        .map(|request| Asked {
+            from: request.from.as_str(),
+            consent: request.state.as_str(),
+            message: request.message.as_deref(),
+        })
+        .collect();
+    out.present(&report, |out| {
+        for request in &requests {
+            let from = format!("@{}", request.from);
+            let from = out.styled(style::STRONG, format!("{from:20}"));
+            let message = one_line(request.message.as_deref().unwrap_or_default());
+            let line = format!("{from}  {:8}  {message}", request.state.as_str());
+            out.line(line.trim_end())?;
+        }
+        Ok(())
+    })
+}
+
+fn status(peer: &Handle, client: &Client, out: &mut Output) -> Result<(), Error> {
+    let standing = client.consent_with(peer)?;
+    let report = Stands {
+        handle: peer.as_str(),
+        outgoing: standing.outgoing.as_str(),
+        incoming: standing.incoming.as_str(),
+    };
+    out.present(&report, |out| {
+        let own = client.handle();
+        out.line(format_args!("from @{own} to @{peer}: {}", report.outgoing))?;
+        out.line(format_args!("from @{peer} to @{own}: {}", report.incoming))
+    })
+}
