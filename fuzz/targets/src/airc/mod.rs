@@ -1,4 +1,6 @@
-//! AIRC: JSON, its canonical form, and what agents send.
+//! AIRC: JSON, its canonical form, what agents send, and a registry.
+
+mod registry;
 
 use airc_core::PublicKey;
 use airc_core::handle::Handle;
@@ -13,6 +15,8 @@ use airc_core::{canonical, key, limits, signing};
 use aire_proto::identity::{Ed25519Signer, Ed25519Verifier};
 
 use crate::support::script::Choices;
+
+pub use registry::registry;
 
 /// Bytes are JSON or are refused at a place within them; what is JSON has one canonical form, which
 /// is read as the same.
