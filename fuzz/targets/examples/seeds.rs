@@ -119,41 +119,6 @@ fn airc(write: &Write<'_>) -> io::Result<()> {
         let bytes: Vec<u8> = text.bytes().map(|byte| byte.wrapping_mul(37)).collect();
         write("airc-canonical", &name, &[&bytes])?;
     }
-    let join = r#"{"handle":"A","publicKey":null,"capabilities":{"payloads":["game:*"]},"timestamp":null,"nonce":null,"aire":{"uri":"aire://h:1"}}"#;
-    let send = r#"{"v":"0.1","id":"msg_N","from":"a","to":"b","timestamp":null,"nonce":null,"body":"x","payload":{"type":"game:go","data":{}}}"#;
-    let notice = r#"{"from":"A","to":"B","timestamp":null,"nonce":null,"message":"Hey!"}"#;
-    let notice = |from: &str, to: &str| notice.replace('A', from).replace('B', to);
-    let beat = r#"{"handle":"a","status":"busy","context":"x","timestamp":null,"nonce":null}"#;
-    let start = format!(
-        "psa /identity {}\npsb /v0/identity {}\n",
-        join.replace('A', "a"),
-        join.replace('A', "b")
-    );
-    let scripts = [
-        format!("psa /presence/heartbeat {beat}\ngna /presence?status=busy&limit=1\ngna /identity/a"),
-        format!("psa /messages {send}\ngsb /messages?limit=1\npsb /consent/accept {}\ngsb /messages\ngsb /messages/thread/a", notice("b", "a")),
-        format!("psa /consent/request {}\npsb /consent/block {}\npsa /messages {send}\ngsb /consent/a\ngsb /consent?state=blocked", notice("a", "b"), notice("b", "a")),
-        r#"psa /identity/rotate {"handle":"a","publicKey":"MCowBQYDK2VwAyEAET21PtQaGkQXHEsYV4stGuvNRwsVSQDawWBruB8LGDk=","timestamp":null,"nonce":null}"#.to_owned(),
-        "gna /agents/a/did.json\ngna /.well-known/aire-did?name=b\ngna /api/identity/a\ngna /api/health\ngna /api/presence".to_owned(),
-        r#"pna /api/presence {"action":"register","username":"abc","workingOn":"x"}
-pta /api/messages {"from":"abc","to":"@a","text":"hi","payload":{"type":"t","data":1}}
-gta /api/messages?user=abc&with=a&since=1&limit=5
-pta /api/consent {"action":"request","from":"abc","to":"b"}
-gta /api/consent?user=abc
-pta /api/presence {"action":"heartbeat","username":"abc","status":"away"}
-pna /api/users {"action":"register","username":"d-e-f"}"#
-            .to_owned(),
-    ];
-    for (number, script) in (0_u8..).zip(&scripts) {
-        for mode in [0, 0x10, 0x1e] {
-            let name = format!("{number}-{mode}");
-            write(
-                "airc-registry",
-                &name,
-                &[&[mode], start.as_bytes(), script.as_bytes()],
-            )?;
-        }
-    }
     let ack = br#"{"ref":"msg_a","status":"received","reason":"so"}"#;
     write("airc-objects", "ack", &[&[6], ack])?;
     let odd = br#" [ "\ud83d\ude00\u00e9\n\"\\\/" , true , false , null , -1.5E-7 , 1e999 ] "#;

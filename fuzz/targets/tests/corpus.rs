@@ -72,11 +72,6 @@ fn the_airc_request_corpus_holds() {
 }
 
 #[test]
-fn the_airc_registry_corpus_holds() {
-    replay("airc-registry", airc::registry);
-}
-
-#[test]
 fn the_connection_corpus_holds() {
     replay("connection", aire_fuzz_targets::connection);
 }
@@ -127,7 +122,6 @@ fn every_target_copes_with_nothing_at_all() {
         airc::canonical,
         airc::json,
         airc::objects,
-        airc::registry,
         registry::request,
         quic::certificates,
         quic::datagrams,
