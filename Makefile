@@ -11,7 +11,7 @@ SEED =
 # BoringSSL, under quiche, is built from source.
 NATIVE = cxx cmake libclang
 
-.PHONY: help demo test sim bench fuzz interop interop-reference conformance thumb firmware package lint clean
+.PHONY: help demo test sim bench bench-airc fuzz interop interop-reference conformance thumb firmware package lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,10 @@ bench: ## benchmarks (criterion)
 	$(ENSURE) $(NATIVE)
 	cargo bench -p aire-bench --locked
 
+bench-airc: ## load on an AIRC registry over HTTP, and whether anything is lost
+	$(ENSURE) $(NATIVE)
+	scripts/bench-airc.sh
+
 fuzz: ## each fuzz target for SECONDS=60 seconds
 	$(ENSURE) $(NATIVE) fuzz
 	scripts/fuzz.sh $(SECONDS)
@@ -73,7 +77,7 @@ firmware: ## the agent on two emulated boards, against our node and one over qui
 
 package: ## what would be published, packed and built as its users would
 	$(ENSURE) $(NATIVE)
-	cargo publish --dry-run --locked -p aire-proto -p aire-quic -p aire-mio -p aire-embassy -p aire-cli
+	cargo publish --dry-run --locked -p aire-proto -p aire-quic -p aire-mio -p aire-embassy -p airc-core -p airc-client -p airc-registry -p aire-cli
 
 lint: ## formatting, clippy and documentation, warnings denied
 	$(ENSURE) $(NATIVE) lint

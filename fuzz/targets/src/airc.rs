@@ -25,7 +25,10 @@ pub fn json(data: &[u8]) {
                 assert_eq!(data[error.at], b'{');
             }
         }
-        Ok(value) => fixed_point(&value),
+        Ok(value) => {
+            assert_eq!(json::parse_answer(data).as_ref(), Ok(&value));
+            fixed_point(&value);
+        }
     }
 }
 
@@ -118,7 +121,7 @@ fn value(choices: &mut Choices<'_>, depth: u8) -> Value {
     let len = kind >> 4;
     match kind % 8 {
         0 => Value::Null,
-        1 => (len % 2 == 0).into(),
+        1 => (len % 2 == 1).into(),
         2 => i64::from_le_bytes([0; 8].map(|_: u8| choices.byte())).into(),
         3 => {
             let bits = u64::from_le_bytes([0; 8].map(|_: u8| choices.byte()));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aire_fuzz_targets::{airc, quic};
+use aire_fuzz_targets::{airc, quic, registry};
 
 /// The inputs of one target, in the order of their names.
 fn corpus(target: &str) -> Vec<PathBuf> {
@@ -67,6 +67,11 @@ fn the_airc_objects_corpus_holds() {
 }
 
 #[test]
+fn the_airc_request_corpus_holds() {
+    replay("airc-request", registry::request);
+}
+
+#[test]
 fn the_connection_corpus_holds() {
     replay("connection", aire_fuzz_targets::connection);
 }
@@ -117,6 +122,7 @@ fn every_target_copes_with_nothing_at_all() {
         airc::canonical,
         airc::json,
         airc::objects,
+        registry::request,
         quic::certificates,
         quic::datagrams,
         quic::frames,

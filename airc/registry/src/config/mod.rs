@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use airc_core::registry::Settings;
 use serde::Deserialize;
 
+use crate::store::Database;
+
 pub use load::Loaded;
 pub use values::{Domain, Network, Origin, Time};
 
@@ -224,6 +226,9 @@ impl Config {
                  it (danger_plain_http)",
             );
         }
+        if let Err(error) = self.database.parse::<Database>() {
+            return nonsense("database", &error.to_string());
+        }
         let times = &self.times;
         if times.nonce_memory.0 < times.timestamp_window.0.saturating_mul(2) {
             return nonsense(
@@ -332,7 +337,7 @@ impl Config {
 pub const DEFAULT_PORT: u16 = 4480;
 
 /// The largest request body that is read: 1 MiB (AGAP-10).
-pub const MAX_BODY: usize = 1024 * 1024;
+pub const MAX_BODY: usize = airc_core::limits::MAX_REQUEST;
 
 /// The largest payload that fits into one, with an envelope around it.
 const MAX_PAYLOAD: u64 = 1_000_000;

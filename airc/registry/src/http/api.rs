@@ -52,7 +52,7 @@ pub(crate) async fn serve(
         Ok(entropy) => entropy,
         Err(error) => {
             error!(%error, "no random bytes");
-            return answer::unavailable(target, "The registry cannot answer now.");
+            return answer::unavailable(target, "the registry cannot answer now: try again later");
         }
     };
     let read = state.registry.read(&Request {
@@ -118,7 +118,7 @@ impl Asking<'_> {
         if allowed.is_empty() {
             return self.refuse(&not_found());
         }
-        let words = format!("Only {} is served here.", allowed.join(" and "));
+        let words = format!("only {} can be used here", allowed.join(" and "));
         let mut response = self.refuse(&Refusal::new(ErrorCode::MethodNotAllowed, words));
         let methods = allowed.join(", ").replace("GET", "GET, HEAD");
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -142,12 +142,12 @@ impl Asking<'_> {
         let answer = match self.state.engine.call(call).await {
             Ok(answer) => answer,
             Err(EngineError::Busy) => {
-                let words = "The registry has too much to do. Try again in a second.";
+                let words = "the registry has too much to do: try again in a second";
                 return answer::unavailable(self.target, words);
             }
             Err(error) => {
                 error!(%error, "the store failed");
-                let words = "The registry cannot reach its store. Try again later.";
+                let words = "the registry cannot do this now: try again later";
                 return answer::unavailable(self.target, words);
             }
         };
@@ -206,7 +206,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, Refusal> {
     let text = |name: &HeaderName| match headers.get(name) {
         None => Ok(None),
         Some(value) => value.to_str().map(Some).map_err(|_| {
-            let words = format!("The header {name} is not plain text.");
+            let words = format!("the header {name} is not plain text");
             Refusal::new(ErrorCode::InvalidRequest, words)
         }),
     };
@@ -237,6 +237,6 @@ fn entropy() -> Result<[u8; 32], boring::error::ErrorStack> {
 pub(crate) fn not_found() -> Refusal {
     Refusal::new(
         ErrorCode::NotFound,
-        "There is nothing here. The calls are listed in /openapi.json.",
+        "nothing is served at this path: see /openapi.json for what is",
     )
 }

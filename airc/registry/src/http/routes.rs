@@ -65,7 +65,7 @@ pub(crate) fn routes(state: &Arc<Shared>) -> Router {
 }
 
 async fn other_method(request: Request) -> Response<Body> {
-    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "Only GET is served here.");
+    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "only GET can be used here");
     answer::refuse(request.uri().path(), &refusal)
 }
 

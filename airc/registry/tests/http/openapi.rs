@@ -1,0 +1,1 @@
+use airc_registry as _;
