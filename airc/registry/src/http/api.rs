@@ -220,7 +220,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, Refusal> {
 }
 
 /// The headers of AGAP-5.
-pub(crate) static SIGNED_HEADERS: [HeaderName; 4] = [
+static SIGNED_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-airc-handle"),
     HeaderName::from_static("x-airc-timestamp"),
     HeaderName::from_static("x-airc-nonce"),
