@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and is missing; asks nobody anything.
 #
-#   scripts/ensure.sh cxx cmake libclang redis go valgrind lint thumb fuzz venv
+#   scripts/ensure.sh cxx cmake libclang redis postgres go valgrind lint thumb fuzz venv
 #   scripts/ensure.sh thumb-firmware qemu-arm arm-binutils python chromium
 #
 # What is present is found by looking for it, so a complete machine sees no
@@ -46,6 +46,11 @@ present() {
     cxx) cc --version >/dev/null 2>&1 && c++ --version >/dev/null 2>&1 ;;
     cmake | valgrind) have "$1" ;;
     redis) have redis-server ;;
+    # Debian and Homebrew keep its programs out of the way, for several versions of it.
+    postgres)
+        have initdb || any_file '/usr/lib/postgresql/*/bin/initdb' \
+            '/opt/homebrew/opt/postgresql*/bin/initdb' \
+            '/usr/local/opt/postgresql*/bin/initdb' ;;
     # bindgen loads the library and reads the headers that come with `clang`.
     # libclang-cpp is another library: the patterns must not match it.
     libclang)
@@ -85,6 +90,7 @@ described() {
     cxx) echo "a C and C++ compiler (cc, c++; on macOS: xcode-select --install)" ;;
     libclang) echo "clang with libclang" ;;
     redis) echo "redis-server, which tests start for themselves" ;;
+    postgres) echo "PostgreSQL's server, which tests start for themselves" ;;
     go) echo "Go $MIN_GO or newer (https://go.dev/dl/; found: $(go_version | grep . || echo none))" ;;
     venv) echo "Python $MIN_PYTHON or newer with venv (found: $(python_version | grep . || echo none))" ;;
     lint) echo "rustfmt and clippy (rustup component add rustfmt clippy)" ;;
@@ -137,6 +143,7 @@ install() {
     cxx) apt_names="gcc g++ libc6-dev" brew_names="" ;;
     cmake | valgrind) apt_names=$1 brew_names=$1 ;;
     redis) apt_names=redis-server brew_names=redis ;;
+    postgres) apt_names=postgresql brew_names=postgresql@15 ;;
     libclang) apt_names="clang libclang-dev" brew_names=llvm ;;
     go)
         apt_names="" brew_names=go

@@ -9,6 +9,7 @@ mod identity;
 mod legacy;
 mod messages;
 mod presence;
+mod properties;
 mod reading;
 mod replay;
 mod rotation;

@@ -24,7 +24,7 @@ pub(super) trait Job: Send {
 /// Who waits for the result of a job, and the job's place among those that may wait.
 pub(super) struct Waiting<T> {
     reply: oneshot::Sender<Result<T, EngineError>>,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl<T> Waiting<T> {
@@ -32,16 +32,13 @@ impl<T> Waiting<T> {
         place: OwnedSemaphorePermit,
     ) -> (Self, oneshot::Receiver<Result<T, EngineError>>) {
         let (reply, result) = oneshot::channel();
-        let waiting = Self {
-            reply,
-            _place: place,
-        };
-        (waiting, result)
+        (Self { reply, place }, result)
     }
 
     fn finish(self, outcome: Result<(), EngineError>, result: Option<T>) {
         let result = outcome.and_then(|()| result.ok_or(EngineError::Failed));
-        // Whoever asked may be gone.
+        // Whoever hears of it finds the place free. Whoever asked may be gone.
+        drop(self.place);
         let _nobody = self.reply.send(result);
     }
 }

@@ -16,6 +16,7 @@ use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::{self, Next};
 use axum::routing::get;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
+use tracing::debug;
 
 use super::state::State as Shared;
 use super::{about, answer, api, events, page};
@@ -83,6 +84,7 @@ async fn around(State(state): State<Arc<Shared>>, request: Request, next: Next) 
     let label = response.extensions().get::<Label>().map(|label| label.0);
     let label = own.or(label).unwrap_or("other");
     let status = response.status();
+    debug!(label, status = status.as_u16(), took = ?began.elapsed(), "answered");
     state.metrics.answered(label, status, began.elapsed());
     response
 }
