@@ -1,5 +1,6 @@
 //! One SQLite file: a write-ahead log, every commit on the disk before it is answered.
 
+mod checkpoint;
 mod driver;
 mod open;
 
@@ -8,18 +9,17 @@ use std::path::Path;
 use airc_core::store::{Store, Stored};
 use rusqlite::Connection as Handle;
 
+use self::checkpoint::Checkpointer;
 use self::driver::{Statements, failed};
 use super::tables::Tables;
 use super::{Access, Connection, OpenError, Work};
-
-/// Pages that the log may hold before they are copied into the file: 32 MiB. A page that is
-/// written often is copied once.
-const TIDY_AT_PAGES: i64 = 8192;
 
 /// One connection to a file.
 #[derive(Debug)]
 pub struct Sqlite {
     handle: Handle,
+    /// Of one that writes.
+    checkpointer: Option<Checkpointer>,
 }
 
 impl Sqlite {
@@ -29,7 +29,14 @@ impl Sqlite {
     /// [`OpenError`], also when the file is none of ours, or was written by a newer registry.
     pub fn open(path: &Path, access: Access) -> Result<Self, OpenError> {
         let handle = open::open(path, access)?;
-        Ok(Self { handle })
+        let checkpointer = match access {
+            Access::Write => Some(Checkpointer::start(path)?),
+            Access::Read => None,
+        };
+        Ok(Self {
+            handle,
+            checkpointer,
+        })
     }
 
     fn run(&mut self, begin: &'static str, work: Work<'_>) -> Stored<()> {
@@ -50,15 +57,8 @@ impl Connection for Sqlite {
     }
 
     fn tidy(&mut self) {
-        let pages = |how: &str| {
-            let sql = format!("PRAGMA wal_checkpoint({how})");
-            self.handle
-                .query_row(&sql, [], |row| row.get::<_, i64>(1))
-                .unwrap_or_default()
-        };
-        if pages("NOOP") >= TIDY_AT_PAGES {
-            // What readers or another process still use stays for the next time.
-            pages("PASSIVE");
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.tidy(&self.handle);
         }
     }
 }
