@@ -13,3 +13,4 @@ mod properties;
 mod reading;
 mod replay;
 mod rotation;
+mod stored;
