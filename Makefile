@@ -11,7 +11,7 @@ SEED =
 # BoringSSL, under quiche, is built from source.
 NATIVE = cxx cmake libclang
 
-.PHONY: help demo test sim bench bench-airc fuzz interop interop-reference conformance thumb firmware package lint clean
+.PHONY: help demo test sim bench bench-airc fuzz interop interop-reference browser conformance thumb firmware package lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,10 @@ interop: ## against independent peers: AIRE over quic-go, QUIC over four stacks,
 interop-reference: ## the same against a checkout of the published one: AIRE_GO=path
 	$(ENSURE) $(NATIVE) go
 	scripts/interop-reference.sh
+
+browser: ## the registry's web page in Chromium
+	$(ENSURE) $(NATIVE) chromium
+	CI=$${CI:-true} cargo test -p airc-registry --locked --test browser -- --ignored --test-threads=1
 
 conformance: ## the conformance table, from the test vectors
 	$(ENSURE) $(NATIVE)

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use airc_registry::Config;
+use airc_registry::config::Loaded;
 use serde_json::{Value, json};
 
 use crate::support::{Agent, Stand, config};
@@ -144,4 +146,28 @@ fn the_openapi_document_is_printed() {
     assert_eq!(document["openapi"], "3.1.0");
     let stand = Stand::new();
     assert_eq!(stand.get("/openapi.json").is(200).text, printed);
+}
+
+#[test]
+fn the_configurations_of_the_guide_are_good() {
+    let guide = include_str!("../../README.md");
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut blocks = 0;
+    for block in guide.split("```toml\n").skip(1) {
+        let (text, _) = block.split_once("```").expect("the end of a block");
+        let path = dir.path().join("registry.toml");
+        std::fs::write(&path, text).unwrap();
+        let loaded = Loaded::read(&path).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let config = loaded
+            .check()
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        if text.contains("[limits]") {
+            // What are said to be the defaults are.
+            let mut defaults = Config::default();
+            defaults.database.clone_from(&config.database);
+            assert_eq!(*config, defaults);
+        }
+        blocks += 1;
+    }
+    assert_eq!(blocks, 3);
 }

@@ -194,6 +194,7 @@ fn failed_signatures_count_against_the_address_and_not_the_identity() {
     config.limits.requests_per_identity = 1;
     config.limits.burst = 6;
     config.trusted_proxies = crate::support::networks(&["127.0.0.1"]);
+    config.domain = Some("localhost".parse().unwrap());
     let stand = Stand::with(config);
     let alice = stand.agent("alice");
     let forged = |from: &str| {
@@ -248,4 +249,29 @@ fn the_page_and_what_watches_a_registry_do_not_count() {
         }
     }
     stand.get("/presence").is(200);
+}
+
+#[test]
+fn whoever_bears_a_token_where_none_is_asked_for_has_done_nothing_wrong() {
+    let mut config = config();
+    config.limits.requests_per_address = 1;
+    config.limits.requests_per_identity = 6;
+    config.limits.burst = 20;
+    let stand = Stand::with(config);
+    let register = r#"{"action":"register","username":"alice","workingOn":"tests"}"#;
+    let reply = stand.post("/api/presence", register);
+    let token = reply.is(201).json()["token"].as_str().unwrap().to_owned();
+    let authorization = format!("Bearer {token}");
+    let bearer = [("Authorization", authorization.as_str())];
+    for _ in 0..10 {
+        let who = stand.get_with("/api/presence", &bearer);
+        assert_eq!(who.is(200).header("ratelimit-limit"), Some("20"));
+    }
+    let beat = r#"{"action":"heartbeat","username":"alice"}"#;
+    for left in ["119", "118"] {
+        let reply = stand.send("POST", "/api/presence", &bearer, Some(beat));
+        assert_eq!(reply.is(200).header("ratelimit-limit"), Some("120"));
+        let remaining = reply.header("ratelimit-remaining").unwrap();
+        assert!(remaining >= left, "{remaining}");
+    }
 }

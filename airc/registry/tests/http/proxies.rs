@@ -16,6 +16,7 @@ fn whom_a_trusted_proxy_speaks_for_is_who_is_counted() {
     config.limits.requests_per_address = 1;
     config.limits.burst = 20;
     config.trusted_proxies = networks(&["127.0.0.0/8"]);
+    config.domain = Some("localhost".parse().unwrap());
     let stand = Stand::with(config);
     assert_eq!(remaining(&stand, "192.0.2.1"), "19");
     assert_eq!(remaining(&stand, "192.0.2.2"), "19");
@@ -38,6 +39,7 @@ fn nobody_else_is_believed() {
 fn metrics_are_for_whom_they_are_meant() {
     let mut config = config();
     config.trusted_proxies = networks(&["127.0.0.1"]);
+    config.domain = Some("localhost".parse().unwrap());
     let stand = Stand::with(config);
     stand.get("/metrics").is(200);
     let from = |address| stand.get_with("/metrics", &[("X-Forwarded-For", address)]);

@@ -22,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A registry that listens, and ends with this.
 pub(crate) struct Stand {
+    config: Config,
     runtime: Runtime,
     server: Option<Server>,
     pub(crate) address: SocketAddr,
@@ -59,8 +60,12 @@ impl Stand {
         let dir = TempDir::new().expect("a directory");
         config.database = format!("sqlite:{}", dir.path().join("r.db").display());
         let runtime = Runtime::new().expect("threads");
-        let server = runtime.block_on(Server::start(config)).expect("it starts");
+        let server = runtime
+            .block_on(Server::start(config.clone()))
+            .expect("it starts");
+        config.listen = server.address();
         Self {
+            config,
             address: server.address(),
             server: Some(server),
             runtime,
@@ -131,17 +136,18 @@ impl Stand {
         stream
     }
 
-    /// Stops as an operator would.
-    pub(crate) fn stop(mut self) {
-        self.stop_now();
-    }
-
     /// Begins to stop, and says when that is done.
     pub(crate) fn stop_in_background(&mut self) -> tokio::task::JoinHandle<()> {
         let server = self.server.take().expect("it runs");
         self.runtime.spawn(async move {
             server.stop().await.expect("it stops");
         })
+    }
+
+    /// Starts what was stopped, where it was.
+    pub(crate) fn start_again(&mut self) {
+        let server = self.runtime.block_on(Server::start(self.config.clone()));
+        self.server = Some(server.expect("it starts"));
     }
 
     pub(crate) fn wait_for(&self, task: tokio::task::JoinHandle<()>) {
