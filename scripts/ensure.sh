@@ -2,7 +2,7 @@
 # Installs what a make target needs and is missing; asks nobody anything.
 #
 #   scripts/ensure.sh cxx cmake libclang redis postgres go valgrind lint thumb fuzz venv
-#   scripts/ensure.sh thumb-firmware qemu-arm arm-binutils python
+#   scripts/ensure.sh thumb-firmware qemu-arm arm-binutils python chromium
 #
 # What is present is found by looking for it, so a complete machine sees no
 # call to a package manager. Rust itself is never installed from here.
@@ -73,6 +73,7 @@ present() {
     qemu-arm) have qemu-system-arm ;;
     arm-binutils) have arm-none-eabi-ld && have arm-none-eabi-objdump ;;
     python) have python3 ;;
+    chromium) have chromedriver && { have chromium || have google-chrome || any_file '/Applications/*Chrom*.app'; } ;;
     fuzz) cargo fuzz --version >/dev/null 2>&1 ;;
     *) die "unknown need: $1" ;;
     esac
@@ -98,6 +99,7 @@ described() {
     qemu-arm) echo "qemu-system-arm, which is the board" ;;
     arm-binutils) echo "the linker and tools of binutils for arm-none-eabi" ;;
     python) echo "python3" ;;
+    chromium) echo "Chromium and chromedriver, in which the web page is tested" ;;
     fuzz) echo "cargo-fuzz (cargo install cargo-fuzz --locked)" ;;
     *) echo "$1" ;;
     esac
@@ -163,6 +165,7 @@ install() {
     qemu-arm) apt_names=qemu-system-arm brew_names=qemu ;;
     arm-binutils) apt_names=binutils-arm-none-eabi brew_names=arm-none-eabi-binutils ;;
     python) apt_names=python3-minimal brew_names=python ;;
+    chromium) apt_names="chromium chromium-driver" brew_names="chromium chromedriver" ;;
     fuzz)
         cargo install cargo-fuzz --locked
         return ;;

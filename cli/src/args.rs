@@ -4,7 +4,7 @@
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, did, inspect, invoke, keygen, man, ping, probe, resolve, serve, top,
+    airc, bench, completions, did, inspect, invoke, keygen, man, ping, probe, resolve, serve, top,
 };
 use crate::error::EXIT_CODES;
 
@@ -57,6 +57,8 @@ pub enum Command {
     Bench(bench::Args),
     /// Judge a node against the specification, from outside.
     Probe(probe::Args),
+    /// Meet others at an AIRC registry: who is there, consent, messages.
+    Airc(airc::Args),
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Print the manual page.

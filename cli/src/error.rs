@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use aire_mio::{CancelReason, Closed, ErrorCode, Failure, ResolveError};
 use aire_proto::connection::CloseReason;
 
+use crate::common::present::one_line;
+
 /// The exit codes, for `aire --help` and the manual page.
 pub const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,6 +68,8 @@ pub enum Error {
     Exists(PathBuf),
     /// The library could not do something.
     Library(aire_mio::Error),
+    /// An AIRC registry refused, or could not be asked.
+    Airc(airc_client::Error),
     /// An operation came to another end than a good one.
     Operation(Failure),
     /// A name could not be resolved, or nobody answers there; in words.
@@ -87,6 +91,7 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::File { .. } | Self::Exists(_) => Exit::Usage,
             Self::Library(error) => exit_of_library(error),
+            Self::Airc(error) => exit_of_airc(error),
             Self::Operation(failure) => exit_of_operation(failure),
             Self::Unreachable(_) => Exit::Unreachable,
             Self::Refused(_) => Exit::Refused,
@@ -169,6 +174,32 @@ fn exit_of_closed(closed: &Closed) -> Exit {
     }
 }
 
+fn exit_of_airc(error: &airc_client::Error) -> Exit {
+    use airc_client::Error as E;
+    use airc_client::ErrorCode as Code;
+    match error {
+        E::Url { .. }
+        | E::InTheClear { .. }
+        | E::Handle { .. }
+        | E::NoKey
+        | E::File { .. }
+        | E::FileContent { .. }
+        | E::Unsendable(_) => Exit::Usage,
+        E::Transport { .. } => Exit::Unreachable,
+        E::Unlisted { .. } => Exit::Refused,
+        E::Refused(refused) => match refused.code {
+            Code::IdentityNotFound | Code::Unavailable => Exit::Unreachable,
+            Code::AuthFailed
+            | Code::ReplayDetected
+            | Code::ConsentRequired
+            | Code::ConsentBlocked
+            | Code::UnsupportedPayload => Exit::Refused,
+            _ => Exit::Failed,
+        },
+        _ => Exit::Failed,
+    }
+}
+
 fn exit_of_operation(failure: &Failure) -> Exit {
     match failure {
         Failure::Failed { code, .. } => exit_of_code(*code),
@@ -216,6 +247,8 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Self::Library(error) => error.fmt(f),
+            // Half of the words are a stranger's.
+            Self::Airc(error) => f.write_str(&one_line(&error.to_string())),
             Self::Operation(failure) => failure.fmt(f),
             Self::Interrupted => f.write_str("cancelled"),
             Self::Output(source) => write!(f, "cannot print: {source}"),
@@ -228,6 +261,7 @@ impl std::error::Error for Error {
         match self {
             Self::File { source, .. } | Self::Output(source) => Some(source),
             Self::Library(error) => Some(error),
+            Self::Airc(error) => Some(error),
             Self::Operation(failure) => Some(failure),
             _ => None,
         }
@@ -237,6 +271,12 @@ impl std::error::Error for Error {
 impl From<aire_mio::Error> for Error {
     fn from(error: aire_mio::Error) -> Self {
         Self::Library(error)
+    }
+}
+
+impl From<airc_client::Error> for Error {
+    fn from(error: airc_client::Error) -> Self {
+        Self::Airc(error)
     }
 }
 

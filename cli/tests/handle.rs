@@ -1,56 +1,21 @@
 //! From a handle to an operation that is answered, all of it with the real command: a name server, an
 //! HTTPS server that publishes who the node is, and a node whose agent is a Python program.
 
+mod names;
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::thread;
+use std::net::SocketAddr;
 
 use aire_mio::Certificate;
-use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, TXT};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use support::{Home, Served};
 
 const HOST: &str = "agents.test";
 const DID: &str = "did:web:agents.test";
 
-/// A name server that knows one host and, where `txt` says so, the handle `words` there. It lasts as
-/// long as the test's process.
+/// A name server that knows one host and, where `txt` says so, the handle `words` there.
 fn name_server(txt: bool) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let address = socket.local_addr().expect("bound");
-    thread::spawn(move || {
-        let mut packet = [0; 2048];
-        while let Ok((len, from)) = socket.recv_from(&mut packet) {
-            let query = Message::from_vec(&packet[..len]);
-            if let Some(answer) = query.ok().and_then(|query| answer(&query, txt)) {
-                let packet = answer.to_vec().expect("it can be written");
-                socket.send_to(&packet, from).expect("sent");
-            }
-        }
-    });
-    address
-}
-
-fn answer(query: &Message, txt: bool) -> Option<Message> {
-    let asked = query.queries.first()?;
-    let name = asked.name().to_ascii().to_lowercase();
-    let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
-    answer.add_query(asked.clone());
-    let record = |data| Record::from_rdata(asked.name().clone(), 0, data);
-    match (name.trim_end_matches('.'), asked.query_type()) {
-        (HOST, RecordType::A) => {
-            answer.add_answer(record(RData::A(A(Ipv4Addr::LOCALHOST))));
-        }
-        (HOST, _) => {}
-        ("_aire.words.agents.test", RecordType::TXT) if txt => {
-            let text = format!("did={DID}");
-            answer.add_answer(record(RData::TXT(TXT::new(vec![text]))));
-        }
-        _ => answer.metadata.response_code = ResponseCode::NXDomain,
-    }
-    Some(answer)
+    let txt = txt.then(|| ("_aire.words.agents.test", format!("did={DID}")));
+    names::name_server(HOST, txt)
 }
 
 /// A node, and an HTTPS server that publishes where it is.

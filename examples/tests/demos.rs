@@ -49,3 +49,31 @@ fn a_thousand_tokens_arrive_through_a_move_two_cuts_and_a_kill() {
         1
     );
 }
+
+#[test]
+fn two_agents_meet_at_a_registry_and_go_on_with_the_same_keys() {
+    let shown = shown_by(env!("CARGO_BIN_EXE_meeting"), &[]);
+    assert_eq!(
+        lines_with(&shown, &["ada", "waits for @mason's consent"]),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        lines_with(&shown, &["mason", "ACCEPT", "@ada: accepted"]),
+        1
+    );
+    assert_eq!(
+        lines_with(&shown, &["ada", "verified: handoff to aire://"]),
+        1
+    );
+    assert_eq!(lines_with(&shown, &["ada", "STREAM", "roses 5"]), 1);
+    // Who registered is who answers.
+    let mason = shown
+        .lines()
+        .find(|line| line.contains("mason") && line.contains("REGISTER"));
+    let did = mason
+        .and_then(|line| line.split("did:key:").nth(1))
+        .expect("a DID");
+    assert_eq!(lines_with(&shown, &["ada", "<- HELLO", did]), 1);
+    assert_eq!(lines_with(&shown, &["All of it is true."]), 1);
+}

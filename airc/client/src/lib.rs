@@ -26,6 +26,6 @@ pub use heartbeats::{HEARTBEAT_INTERVAL, Heartbeats};
 pub use inbox::{Batch, Inbox};
 pub use key::SigningKey;
 pub use model::{
-    AireEndpoint, Beat, Capabilities, Cursor, Identity, Message, Page, Presence, PreviousKey,
-    Proof, Request, Standing,
+    AireEndpoint, Beat, Capabilities, Consent, Consents, Cursor, Identity, Message, Page, Presence,
+    PreviousKey, Proof, Standing,
 };

@@ -18,7 +18,7 @@ fn agreeable() -> Fake {
             "POST /presence/heartbeat" => {
                 r#"{"success":true,"handle":"seth","status":"busy","context":"x","lastHeartbeat":1,"expiresAt":2}"#.into()
             }
-            "GET /consent" => r#"{"consents":[{"from":"alex","to":"seth","consent":"pending","message":"Hey!"},{"from":"Not A Handle","consent":"pending"}]}"#.into(),
+            "GET /consent" => r#"{"incoming":[{"handle":"alex","state":"pending","message":"Hey!","since":"2026-01-02T00:00:00.000Z"},{"handle":"Not A Handle","state":"pending"}],"outgoing":[{"handle":"carol","state":"blocked"}]}"#.into(),
             "GET /consent/alex" => r#"{"handle":"alex","outgoing":"accepted","incoming":"none"}"#.into(),
             "GET /messages" | "GET /messages/thread/alex" => {
                 r#"{"messages":[],"cursor":"c","hasMore":false,"pendingRequests":["alex"]}"#.into()
@@ -107,8 +107,10 @@ fn private_questions_are_signed_by_their_headers_and_public_ones_are_not() {
     assert_eq!(standing.incoming, airc_client::ConsentState::None);
     let asking = client.consents(Some(airc_client::ConsentState::Pending));
     let asking = asking.expect("a list");
-    assert_eq!(asking.len(), 1);
-    assert_eq!(asking[0].message.as_deref(), Some("Hey!"));
+    assert_eq!(asking.incoming.len(), 1);
+    assert_eq!(asking.incoming[0].peer, alex);
+    assert_eq!(asking.incoming[0].message.as_deref(), Some("Hey!"));
+    assert_eq!(asking.outgoing[0].state, airc_client::ConsentState::Blocked);
     client.identity(&alex).expect("public");
 
     let asked = fake.asked();
@@ -119,7 +121,7 @@ fn private_questions_are_signed_by_their_headers_and_public_ones_are_not() {
     }
     assert_eq!(private[0].target, "/messages?limit=7");
     assert_eq!(private[1].target, "/messages?limit=7&since=c");
-    assert_eq!(private[4].target, "/consent?state=pending");
+    assert_eq!(private[4].target, "/consent?limit=200&state=pending");
     assert_eq!(public.header("x-airc-signature"), None);
 }
 
@@ -231,22 +233,28 @@ fn who_is_there_is_listed_to_the_end_and_no_further() {
     let entry = |handle: &str| {
         format!(r#"{{"handle":"{handle}","status":"idle","lastHeartbeat":1,"expiresAt":2}}"#)
     };
-    let (page_of, again) = (entry, entry);
     let fake = Fake::new(move |asked, _| {
-        let first = format!("[{},{{\"handle\":\"?\"}},{}]", page_of("a"), page_of("b"));
+        let next = |after: &str| {
+            format!("<https://elsewhere.example/presence?x=1&after={after}>; rel=\"next\"")
+        };
         match asked.target.as_str() {
-            "/presence?status=idle" => Reply::json(first).with("link", "</x>; rel=\"next\""),
-            "/presence?status=idle&after=b" => Reply::json(format!("[{}]", page_of("c"))),
+            "/presence?status=idle" => {
+                let page = format!("[{},{{\"handle\":\"?\"}},{}]", entry("a"), entry("b"));
+                Reply::json(page).with("link", next("b"))
+            }
+            // A registry may have looked at many who are not idle.
+            "/presence?status=idle&after=b" => Reply::json("[]").with("link", next("m")),
+            "/presence?status=idle&after=m" => Reply::json(format!("[{}]", entry("n"))),
             other => panic!("{other}"),
         }
     });
     let who = fake.client().who(Some(Status::Idle)).expect("a list");
     let handles: Vec<_> = who.iter().map(|one| one.handle.as_str()).collect();
-    assert_eq!(handles, ["a", "b", "c"]);
+    assert_eq!(handles, ["a", "b", "n"]);
 
     // A list that comes again and again ends too.
     let fake = Fake::new(move |_, _| {
-        Reply::json(format!("[{}]", again("a"))).with("link", "</x>; rel=\"next\"")
+        Reply::json(format!("[{}]", entry("a"))).with("link", "</x?after=a>; rel=\"next\"")
     });
     assert_eq!(fake.client().who(None).expect("a list").len(), 1);
     assert_eq!(fake.asked().len(), 2);

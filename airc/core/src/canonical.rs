@@ -7,8 +7,9 @@
 //!
 //! A signer has to write the same. JavaScript's `JSON.stringify` does, once the keys are sorted.
 //! Python's `json.dumps` does with `sort_keys=True`, `separators=(",", ":")` and
-//! `ensure_ascii=False`, as long as no number is a float: it writes `1.0`, `1e+16` and `1e-05` where
-//! ECMAScript has `1`, `10000000000000000` and `0.00001`.
+//! `ensure_ascii=False`, as long as no number is a float, which it writes as `1.0`, `1e+16` and
+//! `1e-05` where ECMAScript has `1`, `10000000000000000` and `0.00001`; and no key has a character
+//! beyond U+FFFF, which it sorts by its code point.
 
 use alloc::string::String;
 use core::fmt::{self, Write};

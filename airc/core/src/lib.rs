@@ -1,9 +1,4 @@
-//! AIRC v0.1 without I/O: typed objects, canonical JSON and signatures, presence, consent, threads,
-//! and what a registry decides.
-//!
-//! `no_std` with `alloc`. Nothing here reads a clock, a random source or a socket: the time and
-//! random bytes are handed in, and what is kept goes through [`store::Store`].
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(

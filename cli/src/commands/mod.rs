@@ -1,5 +1,6 @@
 //! One module for each subcommand: its arguments, and what it does with them.
 
+pub mod airc;
 pub mod bench;
 pub mod completions;
 pub mod did;
@@ -32,6 +33,7 @@ pub fn run(command: &Command, out: &mut Output) -> Result<(), Error> {
         Command::Top(args) => top::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Probe(args) => probe::run(args, out),
+        Command::Airc(args) => airc::run(args, out),
         Command::Completions(args) => completions::run(args, out),
         Command::Man(args) => man::run(args, out),
     }

@@ -42,7 +42,11 @@ impl Home {
             .args(args)
             .current_dir(self.path())
             .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
             .env_remove("AIRE_KEY")
+            .env_remove("AIRC_REGISTRY")
+            .env_remove("AIRC_HANDLE")
+            .env_remove("AIRC_INVITE")
             .env("AIRE_LOG", "warn")
             .env_remove("NO_COLOR")
             .env_remove("CLICOLOR_FORCE");
@@ -50,7 +54,7 @@ impl Home {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        Ran(self.command(args).output().expect("the binary runs"))
+        Ran::of(&mut self.command(args))
     }
 
     /// Serves `config`, with an HTTP port that nobody else has.
@@ -69,6 +73,10 @@ impl Home {
 pub(crate) struct Ran(Output);
 
 impl Ran {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.output().expect("the binary runs"))
+    }
+
     pub(crate) fn code(&self) -> Option<i32> {
         self.0.status.code()
     }

@@ -69,6 +69,7 @@ fn main() -> io::Result<()> {
     for (number, answer) in ANSWERS.iter().enumerate() {
         write("address", &format!("answer-{number}"), &[answer.as_bytes()])?;
     }
+    airc(&write)?;
     quic(&write)?;
     // Scripts and walks have no vectors: a few bytes of each kind.
     for mode in 0..4_u8 {
@@ -96,6 +97,57 @@ const ANSWERS: &[&str] = &[
     "did:web:example.com\n",
     "aire/v0.4",
 ];
+
+/// Seeds for `airc-core`: each object as it is sent, and each text that is read by itself.
+fn airc(write: &Write<'_>) -> io::Result<()> {
+    let key = "MCowBQYDK2VwAyEAET21PtQaGkQXHEsYV4stGuvNRwsVSQDawWBruB8LGDk=";
+    let objects = [
+        r#"{"v":"0.1","id":"msg_a","from":"a","to":"b","timestamp":1,"nonce":"0123456789abcdef","body":"Hello","payload":{"type":"ack","data":{}},"strict":true,"signature":"AAAA"}"#,
+        r#"{"handle":"a","status":"busy","context":"x","timestamp":1,"nonce":"n","signature":null}"#,
+        r#"{"from":"a","to":"b","message":"Hey!","timestamp":1735776000,"nonce":"n"}"#,
+        &format!(
+            r#"{{"handle":"a","publicKey":"{key}","capabilities":{{"payloads":["game:*","ack"],"maxPayloadSize":9,"delivery":["poll"]}},"aire":[{{"uri":"aire://h:1","agent":"x"}}],"timestamp":1,"nonce":"n"}}"#
+        ),
+        &format!(r#"{{"handle":"a","publicKey":"ed25519:{key}","timestamp":1,"nonce":"n"}}"#),
+        r#"{"type":"game:chess","data":{"move":"e4","n":[1.5,-0,1e21,12345678901234567890]}}"#,
+        r#"{"action":"request","message":"Hey!"}"#,
+    ];
+    for (kind, text) in (0_u8..).zip(objects) {
+        let name = format!("object-{kind}");
+        write("airc-json", &name, &[text.as_bytes()])?;
+        write("airc-objects", &name, &[&[kind], text.as_bytes()])?;
+        let bytes: Vec<u8> = text.bytes().map(|byte| byte.wrapping_mul(37)).collect();
+        write("airc-canonical", &name, &[&bytes])?;
+    }
+    let ack = br#"{"ref":"msg_a","status":"received","reason":"so"}"#;
+    write("airc-objects", "ack", &[&[6], ack])?;
+    let odd = br#" [ "\ud83d\ude00\u00e9\n\"\\\/" , true , false , null , -1.5E-7 , 1e999 ] "#;
+    write("airc-json", "odd", &[odd])?;
+    write("airc-json", "twice", &[br#"{"a":1,"\u0061":2}"#])?;
+    write("airc-json", "deep", &[&[b'['; 65]])?;
+    let headers = format!("a\n1\n0123456789abcdef\n{}==", "A".repeat(86));
+    let private = "MC4CAQAwBQYDK2VwBCIEIJD+08LthT5FplB3b8rKUNd7ZqcmODp2KLs3EIhn+Nxs";
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+    for (number, text) in [
+        key,
+        private,
+        &pem,
+        "0.1.0",
+        "@A-b",
+        &headers,
+        &"A".repeat(86),
+    ]
+    .iter()
+    .enumerate()
+    {
+        write(
+            "airc-objects",
+            &format!("text-{number}"),
+            &[&[7], text.as_bytes()],
+        )?;
+    }
+    Ok(())
+}
 
 /// Writes a seed: its target's name, its own, and the pieces that it is made of.
 type Write<'a> = dyn Fn(&str, &str, &[&[u8]]) -> io::Result<()> + 'a;

@@ -11,8 +11,11 @@ mod bounded;
 #[path = "../../../proto/tests/support/mod.rs"]
 mod support;
 
+pub mod airc;
 mod codec;
 mod handshake;
+/// What an AIRC registry must do with any requests.
+pub mod registry;
 
 /// What `aire-quic` must do with any bytes; it shares nothing with what is above it.
 pub use aire_quic::fuzzing as quic;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aire_fuzz_targets::quic;
+use aire_fuzz_targets::{airc, quic, registry};
 
 /// The inputs of one target, in the order of their names.
 fn corpus(target: &str) -> Vec<PathBuf> {
@@ -49,6 +49,26 @@ fn the_payloads_corpus_holds() {
 #[test]
 fn the_address_corpus_holds() {
     replay("address", aire_fuzz_targets::address);
+}
+
+#[test]
+fn the_airc_canonical_corpus_holds() {
+    replay("airc-canonical", airc::canonical);
+}
+
+#[test]
+fn the_airc_json_corpus_holds() {
+    replay("airc-json", airc::json);
+}
+
+#[test]
+fn the_airc_objects_corpus_holds() {
+    replay("airc-objects", airc::objects);
+}
+
+#[test]
+fn the_airc_request_corpus_holds() {
+    replay("airc-request", registry::request);
 }
 
 #[test]
@@ -99,6 +119,10 @@ fn every_target_copes_with_nothing_at_all() {
         aire_fuzz_targets::payloads,
         aire_fuzz_targets::connection,
         aire_fuzz_targets::address,
+        airc::canonical,
+        airc::json,
+        airc::objects,
+        registry::request,
         quic::certificates,
         quic::datagrams,
         quic::frames,

@@ -1,13 +1,12 @@
 //! Consent (section 2.6).
 
 use airc_core::handle::Handle;
-use airc_core::json::Value;
 use airc_core::object::{ConsentDraft, ConsentNotice};
 use airc_core::store::ConsentState;
 
-use super::Client;
+use super::{Client, MAX_PAGE};
 use crate::Error;
-use crate::model::{Request, Standing};
+use crate::model::{Consents, Standing};
 
 impl Client {
     /// Asks `peer` for its consent to this agent's messages, with a word about why, if there is
@@ -71,19 +70,16 @@ impl Client {
         standing.ok_or_else(|| answer.wrong("it tells no consent"))
     }
 
-    /// Who asked for this agent's consent or was given or refused it; in `state` only, if one is
-    /// given. The newest first, as many as the registry lists.
+    /// Who asked for this agent's consent, and whose it asked for; in `state` only, if one is given.
+    /// The newest first, as many as the registry lists.
     ///
     /// # Errors
     /// [`Error::Refused`] and the other ways in which a call fails.
-    pub fn consents(&self, state: Option<ConsentState>) -> Result<Vec<Request>, Error> {
-        let path = match state {
-            Some(state) => format!("/consent?state={}", state.as_str()),
-            None => "/consent".into(),
-        };
+    pub fn consents(&self, state: Option<ConsentState>) -> Result<Consents, Error> {
+        let state = state.map(|state| format!("&state={}", state.as_str()));
+        let path = format!("/consent?limit={MAX_PAGE}{}", state.unwrap_or_default());
         let answer = self.signed_get(&path)?;
-        let list = answer.field("consents", Value::as_array)?;
-        let entries = list.iter().filter_map(Value::as_object);
-        Ok(entries.filter_map(Request::read).collect())
+        let consents = Consents::read(answer.object()?);
+        consents.ok_or_else(|| answer.wrong("it lists no consents"))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airc_core::error::Refusal;
+use airc_core::handle::Handle;
 use airc_core::json::Value;
 use airc_core::object::{Heartbeat, HeartbeatDraft};
 use airc_core::store::Status;
@@ -57,28 +58,32 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] and the other ways in which a call fails.
     pub fn who(&self, status: Option<Status>) -> Result<Vec<Presence>, Error> {
-        let mut found: Vec<Presence> = Vec::new();
+        let mut found = Vec::new();
+        let mut after: Option<Handle> = None;
         loop {
-            let mut query = Vec::new();
-            query.extend(status.map(|status| format!("status={}", status.as_str())));
-            let after = found.last().map(|last| format!("after={}", last.handle));
-            query.extend(after);
+            let status = status.map(|status| format!("status={}", status.as_str()));
+            let from = after.as_ref().map(|after| format!("after={after}"));
+            let query: Vec<_> = status.into_iter().chain(from).collect();
             let path = match query.is_empty() {
                 true => "/presence".into(),
                 false => format!("/presence?{}", query.join("&")),
             };
             let answer = self.get(&path)?;
-            let before = found.len();
-            for entry in answer.array()?.iter().filter_map(Value::as_object) {
-                // A list that does not go on would go on forever.
-                let new = Presence::read(entry)
-                    .filter(|new| found.last().is_none_or(|last| last.handle < new.handle));
-                found.extend(new);
-            }
-            if !answer.more || found.len() == before || found.len() >= MAX_WHO {
-                return Ok(found);
+            let entries = answer.array()?.iter().filter_map(Value::as_object);
+            found.extend(entries.filter_map(Presence::read));
+            let next = answer.after.and_then(|next| Handle::parse(&next).ok());
+            match next {
+                // A list that does not get on would go on forever.
+                Some(next) if after.is_none_or(|after| after < next) && found.len() < MAX_WHO => {
+                    after = Some(next);
+                }
+                _ => break,
             }
         }
+        // Who comes or goes meanwhile may be on two pages.
+        found.sort_by(|a, b| a.handle.cmp(&b.handle));
+        found.dedup_by(|later, kept| later.handle == kept.handle);
+        Ok(found)
     }
 
     fn presence_of(&self, answer: &Answer) -> Result<Presence, Error> {

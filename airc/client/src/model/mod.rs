@@ -11,7 +11,7 @@ use airc_core::store::Status;
 
 pub use identity::{AireEndpoint, Capabilities, Identity, Presence, PreviousKey};
 pub use message::{Message, Proof};
-pub use standing::{Request, Standing};
+pub use standing::{Consent, Consents, Standing};
 
 /// What an agent says of itself with a heartbeat (section 2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

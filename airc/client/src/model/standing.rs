@@ -1,7 +1,7 @@
 //! Where consent stands (section 2.6).
 
 use airc_core::handle::Handle;
-use airc_core::json::Object;
+use airc_core::json::{Object, Value};
 use airc_core::store::ConsentState;
 
 use super::{handle, owned, text};
@@ -15,14 +15,23 @@ pub struct Standing {
     pub incoming: ConsentState,
 }
 
-/// Somebody who asked for this agent's consent, or was answered.
+/// Where consent stands between this agent and others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consents {
+    /// Who asked for this agent's consent, and what was answered.
+    pub incoming: Vec<Consent>,
+    /// Whose consent this agent asked for or was given.
+    pub outgoing: Vec<Consent>,
+}
+
+/// One consent, this agent's or another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Who asked.
-    pub from: Handle,
-    /// Where this agent's consent stands.
+pub struct Consent {
+    /// The other.
+    pub peer: Handle,
+    /// Where it stands.
     pub state: ConsentState,
-    /// What was said. A stranger's words.
+    /// What was said when it was asked for. Of `incoming`, a stranger's words.
     pub message: Option<String>,
 }
 
@@ -36,11 +45,25 @@ impl Standing {
     }
 }
 
-impl Request {
+impl Consents {
     pub(crate) fn read(document: &Object) -> Option<Self> {
+        let list = |key| {
+            let entries = document.get(key)?.as_array()?.iter();
+            let entries = entries.filter_map(Value::as_object);
+            Some(entries.filter_map(Consent::read).collect())
+        };
         Some(Self {
-            from: handle(document, "from")?,
-            state: ConsentState::parse(text(document, "consent")?)?,
+            incoming: list("incoming")?,
+            outgoing: list("outgoing")?,
+        })
+    }
+}
+
+impl Consent {
+    fn read(document: &Object) -> Option<Self> {
+        Some(Self {
+            peer: handle(document, "handle")?,
+            state: ConsentState::parse(text(document, "state")?)?,
             message: owned(document, "message").filter(|message| !message.is_empty()),
         })
     }

@@ -17,8 +17,8 @@ pub(crate) struct Answer {
     what: String,
     status: u16,
     value: Value,
-    /// Whether the registry has more of a list.
-    pub(crate) more: bool,
+    /// Where the rest of a list begins, if there is one: the `after` of the next page's URL.
+    pub(crate) after: Option<String>,
 }
 
 /// The most details of a refusal that are kept.
@@ -54,14 +54,14 @@ impl Answer {
             }
         };
         let links = head.headers.get_all(LINK).iter();
-        let more = links
+        let after = links
             .filter_map(|link| link.to_str().ok())
-            .any(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
+            .find_map(after_of);
         Ok(Self {
             what,
             status,
             value,
-            more,
+            after,
         })
     }
 
@@ -100,6 +100,17 @@ impl Answer {
         let value = self.object()?.get(key).and_then(read);
         value.ok_or_else(|| self.wrong(format!("its {key:?} is missing, or not what it should be")))
     }
+}
+
+/// The `after` of a link to the next page: `<...&after=seth>; rel="next"`.
+fn after_of(link: &str) -> Option<String> {
+    let (url, rest) = link.trim_start().strip_prefix('<')?.split_once('>')?;
+    if !rest.contains("rel=\"next\"") && !rest.contains("rel=next") {
+        return None;
+    }
+    let (_, query) = url.split_once('?')?;
+    let mut pairs = query.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("after=").map(Into::into))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -263,11 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn the_next_page_is_where_the_link_points() {
+        for (link, after) in [
+            (
+                "<https://a/presence?limit=2&after=b>; rel=\"next\"",
+                Some("b"),
+            ),
+            ("</presence?after=b&limit=2>; rel=next", Some("b")),
+            ("</presence?after=b>; rel=\"prev\"", None),
+            ("</presence?limit=2>; rel=\"next\"", None),
+            ("</presence>; rel=\"next\"", None),
+            ("next", None),
+        ] {
+            let list = answer(200, &[("link", link)], "[]").expect("JSON");
+            assert_eq!(list.after.as_deref(), after, "{link}");
+        }
+    }
+
+    #[test]
     fn an_answer_that_is_no_json_or_another_kind_of_it_is_an_error() {
         let page = answer(200, &[], "<html>").expect_err("no JSON");
         assert!(matches!(page, Error::Answer { .. }));
-        let list = answer(200, &[("link", "<x>; rel=\"next\"")], "[1]").expect("JSON");
-        assert!(list.more);
+        let list = answer(200, &[], "[1]").expect("JSON");
         assert_eq!(list.array().expect("an array").len(), 1);
         let error = list.object().expect_err("no object").to_string();
         assert!(error.contains("an array, and no object"), "{error}");

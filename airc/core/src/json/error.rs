@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use super::MAX_DEPTH;
+use super::{MAX_DEPTH, MAX_VALUES};
 
 /// What is wrong with a text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum JsonErrorKind {
     DuplicateKey(String),
     /// More arrays and objects within one another than [`MAX_DEPTH`].
     TooDeep,
+    /// More values than [`MAX_VALUES`].
+    TooManyValues,
 }
 
 impl fmt::Display for JsonErrorKind {
@@ -64,6 +66,7 @@ impl fmt::Display for JsonErrorKind {
             Self::NumberOutOfRange => "no double holds this number",
             Self::DuplicateKey(key) => return write!(f, "an object has the key {key:?} twice"),
             Self::TooDeep => return write!(f, "at most {MAX_DEPTH} levels may be nested"),
+            Self::TooManyValues => return write!(f, "there may be {MAX_VALUES} values at most"),
         })
     }
 }

@@ -17,7 +17,7 @@ use core::fmt;
 pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;
 pub use object::Object;
-pub use parse::{MAX_DEPTH, parse, parse_answer};
+pub use parse::{MAX_DEPTH, MAX_VALUES, parse, parse_answer};
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

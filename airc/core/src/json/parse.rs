@@ -8,37 +8,44 @@ use super::{JsonError, JsonErrorKind as Kind, Number, Object, Value};
 /// How many arrays and objects may stand within one another.
 pub const MAX_DEPTH: usize = 64;
 
-/// Reads a JSON text.
-///
-/// It takes memory in proportion to the text: at most some 30 bytes for each of its bytes. How long
-/// the text may be is the caller's to say.
+/// How many values a text may have, those within others included. What 64 KiB hold is a quarter of
+/// it.
+pub const MAX_VALUES: usize = 1 << 17;
+
+/// Reads a JSON text, which a stranger may have written: beside its strings it takes some 100 bytes
+/// for each value at most. How long the text may be is the caller's to say.
 ///
 /// # Errors
 /// What is wrong first, and where: the text is not JSON (RFC 8259), not UTF-8, has a key twice in
-/// one object, half of a surrogate pair, a number beyond a double, more than [`MAX_DEPTH`] levels,
-/// or something behind the value.
+/// one object, half of a surrogate pair, a number beyond a double, more than [`MAX_DEPTH`] levels or
+/// [`MAX_VALUES`] values, or something behind the value.
 pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
-    parse_to(bytes, MAX_DEPTH)
+    parse_within(bytes, MAX_DEPTH, MAX_VALUES)
 }
 
 /// How many more levels an answer may have than what is sent: what others sent is within it.
 const AROUND: usize = 4;
 
 /// As [`parse`], for what a registry answers: messages of [`MAX_DEPTH`] levels stand in a list
-/// there, and nobody may stop up an inbox with one.
+/// there, and nobody may stop up an inbox with one. There may be as many values as the text has room
+/// for: up to some 50 bytes for each of its bytes.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_answer(bytes: &[u8]) -> Result<Value, JsonError> {
-    parse_to(bytes, MAX_DEPTH.saturating_add(AROUND))
+    parse_within(bytes, MAX_DEPTH.saturating_add(AROUND), usize::MAX)
 }
 
-fn parse_to(bytes: &[u8], depth: usize) -> Result<Value, JsonError> {
+fn parse_within(bytes: &[u8], depth: usize, values: usize) -> Result<Value, JsonError> {
     let text = core::str::from_utf8(bytes).map_err(|error| JsonError {
         kind: Kind::NotUtf8,
         at: error.valid_up_to(),
     })?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        values_left: values,
+    };
     let value = reader.value(depth)?;
     reader.space();
     match reader.peek() {
@@ -50,6 +57,7 @@ fn parse_to(bytes: &[u8], depth: usize) -> Result<Value, JsonError> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    values_left: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -101,6 +109,10 @@ impl<'a> Reader<'a> {
     /// A value, within which `depth` more levels may be nested.
     fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
         self.space();
+        match self.values_left.checked_sub(1) {
+            Some(left) => self.values_left = left,
+            None => return self.expected(Kind::TooManyValues),
+        }
         match self.peek() {
             Some(b'"') => {
                 self.skip(1);
@@ -151,6 +163,8 @@ impl<'a> Reader<'a> {
             items.push(self.value(depth)?);
             self.space();
             if self.take(b']') {
+                // Room for four is what one item gets, and hostile text has many such arrays.
+                items.shrink_to_fit();
                 return Ok(Value::Array(items));
             }
             if !self.take(b',') {
@@ -187,6 +201,7 @@ impl<'a> Reader<'a> {
                 return self.expected(Kind::ExpectedCommaOrEnd);
             }
         }
+        entries.shrink_to_fit();
         match Object::from_unique(entries) {
             Ok(object) => Ok(Value::Object(object)),
             Err(key) => Err(JsonError {
@@ -414,5 +429,18 @@ mod tests {
             assert_eq!((kind, at), (Kind::TooDeep, MAX_DEPTH * open.len()));
         }
         assert_eq!(refused(&"[".repeat(1 << 20)).0, Kind::TooDeep);
+    }
+
+    #[test]
+    fn as_many_values_as_are_allowed_are_read_and_one_more_is_refused() {
+        let text = br#"[1,{"a":"b","c":[]}]"#;
+        assert!(parse_within(text, MAX_DEPTH, 5).is_ok());
+        let error = parse_within(text, MAX_DEPTH, 4).unwrap_err();
+        assert_eq!((error.kind, error.at), (Kind::TooManyValues, 16));
+        let many = format!("[{}0]", "0,".repeat(MAX_VALUES - 2));
+        assert!(parse(many.as_bytes()).is_ok());
+        let more = many.replacen('0', "0,0", 1);
+        assert_eq!(refused(&more).0, Kind::TooManyValues);
+        assert!(parse_answer(more.as_bytes()).is_ok());
     }
 }

@@ -4,6 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::target::MAX_LIMIT;
 use super::work::{Outcome, Work, invalid};
 use super::{Effect, Response};
 use crate::consent::{self, Event, also_opened, next};
@@ -169,8 +170,8 @@ impl Work<'_> {
         ))
     }
 
-    /// `GET /consent`: who asks `owner`, and whom they have answered; and where their own requests
-    /// stand.
+    /// `GET /consent`: who asks `owner`, and whom they have answered; and where the newest of their
+    /// own requests stand.
     pub(super) fn consents(
         &mut self,
         owner: &Handle,
@@ -178,10 +179,11 @@ impl Work<'_> {
         limit: usize,
     ) -> Outcome<Response> {
         let incoming = self.store.consents_to(owner, state, limit)?;
-        let outgoing = self.store.consents_from(owner, limit)?;
+        let outgoing = self.store.consents_from(owner, MAX_LIMIT)?;
         let outgoing = outgoing
             .into_iter()
-            .filter(|record| state.is_none_or(|state| state == record.state));
+            .filter(|record| state.is_none_or(|state| state == record.state))
+            .take(limit);
         let incoming: Vec<Value> = incoming
             .into_iter()
             .filter(|record| record.state != ConsentState::None)

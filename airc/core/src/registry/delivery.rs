@@ -198,7 +198,7 @@ impl Work<'_> {
             }
             return Err(required(to, step.state).into());
         }
-        self.room(from, to)?;
+        self.room(from, to, state)?;
         self.first(sending)?;
         if state != step.state {
             self.put_state(from, to, step.state, None)?;
@@ -247,7 +247,7 @@ impl Work<'_> {
     }
 
     /// Whether there is room to hold one more (AGAP-3).
-    fn room(&mut self, from: &Handle, to: &Handle) -> Outcome<()> {
+    fn room(&mut self, from: &Handle, to: &Handle, state: ConsentState) -> Outcome<()> {
         let (of_pair, of_recipient) = self.store.held(from, to)?;
         let full = if of_pair >= self.settings.max_held_per_pair {
             format!("{of_pair} messages wait for @{to} to accept you: wait for that")
@@ -257,8 +257,7 @@ impl Work<'_> {
             return Ok(());
         };
         let refusal = Refusal::new(ErrorCode::RateLimited, full);
-        let state = ConsentState::Pending.as_str();
-        Err(refusal.with("consent_status", state).into())
+        Err(refusal.with("consent_status", state.as_str()).into())
     }
 
     /// Notes the id of a message that will be kept (section 2.3).

@@ -11,10 +11,11 @@ pub struct Settings {
     pub domain: String,
     /// Whether everybody may register. If not, a new handle needs an invite (AGAP-13).
     pub open: bool,
-    /// Whether a registration must be signed by the key that it registers (AGAP-14).
+    /// Whether `POST /identity` must be signed by the key that it registers (AGAP-14). Clients of the
+    /// `/api` dialect sign no registration; theirs must be right only if there is a signature.
     pub require_proof: bool,
-    /// Whether messages and heartbeats that nobody signed are refused, those of the `/api` dialect
-    /// as well.
+    /// Whether everything that changes something must be signed in the `/api` dialect as well: its
+    /// tokens then only read, and its messages are those of section 2.3.
     pub require_signatures: bool,
     /// Whether the `/api` dialect is served.
     pub legacy: bool,

@@ -267,7 +267,9 @@ fn agap_3_no_more_is_held_than_the_bounds_allow() {
     world.send(&kim, &alex, "five").refused(429, "rate_limited");
     // Somebody new finds no room, and no request is left behind.
     let late = world.agent("late");
-    world.send(&late, &alex, "six").refused(429, "rate_limited");
+    let refused = world.send(&late, &alex, "six");
+    let refused = refused.refused(429, "rate_limited");
+    assert_eq!(refused.detail("consent_status"), "none");
     assert_eq!(world.state(&late, &alex), Nothing);
     // A handshake is never held.
     world.handshake(&late, &alex, "request").ok(200);

@@ -159,3 +159,45 @@ fn a_registry_and_its_calls_go_between_threads() {
     goes::<airc_core::registry::Call>();
     goes::<airc_core::registry::Answer>();
 }
+
+#[test]
+fn nothing_is_changed_without_a_signature() {
+    let mut world = World::new();
+    let [seth, alex] = world.agents(["seth", "alex"]);
+    let beat = object([("handle", "seth".into()), ("nonce", "a nonce".into())]);
+    let now = world.seconds();
+    let notice = world.notice(&seth, &alex, None);
+    for (path, body) in [
+        ("/messages", world.message(&seth, &alex, "hello")),
+        (
+            "/presence/heartbeat",
+            altered(&beat, &seth, [("timestamp", now.into())]),
+        ),
+        ("/consent/request", notice.clone()),
+        ("/consent/accept", notice.clone()),
+        ("/consent/block", notice),
+        ("/identity", world.registration(&seth, &[])),
+        ("/identity/rotate", world.registration(&seth, &[])),
+    ] {
+        let mut bare = body.into_object().unwrap();
+        let signature = bare.remove("signature");
+        let before = world.store.clone();
+        world
+            .post(path, &bare.clone().into())
+            .refused(401, "auth_failed");
+        // Headers sign no body, and a token is none of the text's either.
+        let headers = world.headers(&seth, "POST", path);
+        let text = airc_core::json::Value::from(bare.clone()).to_string();
+        world
+            .with_headers(&headers, Method::Post, path, text.as_bytes())
+            .refused(401, "auth_failed");
+        for wrong in ["", "????", "AAAA"] {
+            bare.insert("signature", wrong);
+            world
+                .post(path, &bare.clone().into())
+                .refused(401, "auth_failed");
+        }
+        assert!(world.store == before, "{path}");
+        assert!(signature.is_some());
+    }
+}

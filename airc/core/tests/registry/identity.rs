@@ -295,7 +295,7 @@ fn agap_13_an_invite_ends_with_its_time_and_when_it_is_revoked() {
     let mut world = World::with(Settings::new("example.com"));
     let end = world.now.after_seconds(60);
     world.store.put_invite(&invite(None, Some(end))).unwrap();
-    let mut join = |world: &mut World, name: &str| {
+    let join = |world: &mut World, name: &str| {
         let body = world.registration(&Agent::new(name, 1), &[]);
         world.post_bearing("an invite", "/identity", &body).status
     };

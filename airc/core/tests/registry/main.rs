@@ -2,11 +2,15 @@
 
 mod support;
 
+mod bridge;
 mod consent;
 mod errors;
 mod identity;
+mod legacy;
 mod messages;
 mod presence;
+mod properties;
 mod reading;
 mod replay;
 mod rotation;
+mod stored;

@@ -34,7 +34,7 @@ fn a_message_arrives_as_it_was_signed_with_all_that_nobody_knows() {
         }]
     );
     let inbox = world.get_as(&alex, "/messages").ok(200);
-    assert_eq!(inbox.items("messages"), [message.clone()]);
+    assert_eq!(inbox.items("messages"), std::slice::from_ref(&message));
     assert!(inbox.text.contains(&canonical::to_string(&message)));
     assert!(
         inbox

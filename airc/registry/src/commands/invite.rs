@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use airc_core::registry::Registry;
+use airc_core::registry::{Registry, hash_secret};
 use airc_core::store::{InviteRecord, Store, Stored};
 use airc_core::time::Time;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -55,7 +55,7 @@ fn create(
     let key = format!("airc_{}", BASE64URL_NOPAD.encode(secret));
     let record = InviteRecord {
         id: id.clone(),
-        hash: boring::sha::sha256(key.as_bytes()),
+        hash: hash_secret(&key),
         note: note.to_owned(),
         uses_left: (uses > 0).then_some(uses),
         expires,

@@ -253,6 +253,11 @@ mod tests {
             let settings = config.settings(config.listen);
             assert!(settings.require_proof && !settings.open, "{more}");
         }
+        let proxied = "domain = \"a.b\"\ntrusted_proxies = [\"127.0.0.1\"]".to_owned();
+        let loaded = Loaded::parse(Path::new("r.toml"), proxied).unwrap();
+        let config = loaded.check().unwrap();
+        assert!(config.settings(config.listen).require_proof);
+        assert_eq!(config.base_url(config.listen), "https://a.b");
         let local = Config::default();
         assert!(!local.settings(local.listen).require_proof);
     }

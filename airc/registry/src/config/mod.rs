@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use airc_core::registry::Settings;
 use serde::Deserialize;
 
+use crate::store::Database;
+
 pub use load::Loaded;
 pub use values::{Domain, Network, Origin, Time};
 
@@ -21,15 +23,15 @@ pub use values::{Domain, Network, Origin, Time};
 pub struct Config {
     /// The TCP address to listen on.
     pub listen: SocketAddr,
-    /// The host that clients reach it at. On a loopback address it is `localhost:PORT` unless said
-    /// otherwise; everywhere else it must be said.
+    /// The host that clients reach it at. For a registry that is for this machine alone it is
+    /// `localhost:PORT` unless said otherwise; everywhere else it must be said.
     pub domain: Option<Domain>,
     /// Where things are kept: `sqlite:PATH` or `postgres://...`.
     pub database: String,
     /// Whether everybody may register. If not, a new handle needs an invite (AGAP-13).
     pub open: bool,
     /// Whether a registration must be signed by the key that it registers (AGAP-14). If nothing is
-    /// said: yes, unless it listens on a loopback address.
+    /// said: yes, unless it is for this machine alone.
     pub require_proof: Option<bool>,
     /// Whether what nobody signed is refused, in the `/api` dialect as well.
     pub require_signatures: bool,
@@ -205,7 +207,7 @@ impl Config {
             let words = words.to_owned();
             Err(Nonsense { field, words })
         };
-        if !self.is_local() && self.domain.is_none() {
+        if !self.is_private() && self.domain.is_none() {
             return nonsense(
                 "domain",
                 "it is missing: the host that clients reach the registry at, as in example.org; \
@@ -223,6 +225,9 @@ impl Config {
                  certificate (tls), or name the proxy that has one (trusted_proxies), or accept \
                  it (danger_plain_http)",
             );
+        }
+        if let Err(error) = self.database.parse::<Database>() {
+            return nonsense("database", &error.to_string());
         }
         let times = &self.times;
         if times.nonce_memory.0 < times.timestamp_window.0.saturating_mul(2) {
@@ -271,6 +276,12 @@ impl Config {
         Ok(())
     }
 
+    /// Whether it is for this machine alone: nobody else can connect, and no proxy does for others.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.is_local() && self.trusted_proxies.is_empty()
+    }
+
     /// Whether nobody but this machine can connect.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -310,7 +321,7 @@ impl Config {
         let (limits, times) = (&self.limits, &self.times);
         let mut settings = Settings::new(self.domain(listening));
         settings.open = self.open;
-        settings.require_proof = self.require_proof.unwrap_or(!self.is_local());
+        settings.require_proof = self.require_proof.unwrap_or(!self.is_private());
         settings.require_signatures = self.require_signatures;
         settings.legacy = self.legacy;
         settings.danger_legacy_takeover = self.danger_legacy_takeover;
@@ -332,7 +343,7 @@ impl Config {
 pub const DEFAULT_PORT: u16 = 4480;
 
 /// The largest request body that is read: 1 MiB (AGAP-10).
-pub const MAX_BODY: usize = 1024 * 1024;
+pub const MAX_BODY: usize = airc_core::limits::MAX_REQUEST;
 
 /// The largest payload that fits into one, with an envelope around it.
 const MAX_PAYLOAD: u64 = 1_000_000;

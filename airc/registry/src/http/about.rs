@@ -28,13 +28,13 @@ pub(crate) async fn health() -> Response<Body> {
 /// The store answers.
 pub(crate) async fn ready(State(state): State<Arc<Shared>>) -> Response<Body> {
     if *state.stopped.borrow() {
-        return answer::unavailable("/readyz", "The registry stops.");
+        return answer::unavailable("/readyz", "the registry is stopping");
     }
     match live::view(&state).await {
         Ok(_) => answer::json(StatusCode::OK, r#"{"status":"ready"}"#),
         Err(error) => {
             warn!(%error, "not ready");
-            answer::unavailable("/readyz", "The store does not answer.")
+            answer::unavailable("/readyz", "the store does not answer")
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn unavailable(target: &str, words: &str) -> Response<Body> {
 /// Too many requests.
 pub(crate) fn too_early(target: &str, standing: &Standing) -> Response<Body> {
     let seconds = standing.retry_after.unwrap_or(1).to_string();
-    let words = format!("Too many requests. Try again in {seconds} s.");
+    let words = format!("too many requests: try again in {seconds} s");
     let refusal = Refusal::new(ErrorCode::RateLimited, words).with("retry_after", seconds);
     let mut response = refuse(target, &refusal);
     tell_standing(target, &mut response, standing);

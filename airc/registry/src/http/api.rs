@@ -52,7 +52,7 @@ pub(crate) async fn serve(
         Ok(entropy) => entropy,
         Err(error) => {
             error!(%error, "no random bytes");
-            return answer::unavailable(target, "The registry cannot answer now.");
+            return answer::unavailable(target, "the registry cannot answer now: try again later");
         }
     };
     let read = state.registry.read(&Request {
@@ -118,7 +118,7 @@ impl Asking<'_> {
         if allowed.is_empty() {
             return self.refuse(&not_found());
         }
-        let words = format!("Only {} is served here.", allowed.join(" and "));
+        let words = format!("only {} can be used here", allowed.join(" and "));
         let mut response = self.refuse(&Refusal::new(ErrorCode::MethodNotAllowed, words));
         let methods = allowed.join(", ").replace("GET", "GET, HEAD");
         if response.status() == http::StatusCode::METHOD_NOT_ALLOWED
@@ -142,12 +142,12 @@ impl Asking<'_> {
         let answer = match self.state.engine.call(call).await {
             Ok(answer) => answer,
             Err(EngineError::Busy) => {
-                let words = "The registry has too much to do. Try again in a second.";
+                let words = "the registry has too much to do: try again in a second";
                 return answer::unavailable(self.target, words);
             }
             Err(error) => {
                 error!(%error, "the store failed");
-                let words = "The registry cannot reach its store. Try again later.";
+                let words = "the registry cannot do this now: try again later";
                 return answer::unavailable(self.target, words);
             }
         };
@@ -175,9 +175,11 @@ impl Asking<'_> {
             .effects
             .iter()
             .any(|effect| matches!(effect, Effect::Registered(_)));
+        let rates = &self.state.rates;
         match &answer.caller {
-            Some(handle) if !is_new => self.state.rates.proven(handle, claimed),
-            _ => self.state.rates.failed(self.address),
+            Some(handle) if !is_new => rates.proven(handle, claimed),
+            None if !is_new && answer.result.is_ok() => rates.anonymous(self.address),
+            _ => rates.failed(self.address),
         }
     }
 
@@ -190,9 +192,18 @@ impl Asking<'_> {
 
 /// As whom a call wants to be seen; nobody if it is for everybody.
 fn claimed(state: &Shared, call: &Call, credentials: &Credentials<'_>) -> Vec<Caller> {
-    // What makes a new name known counts as an address.
-    if call.route() == Route::Register {
-        return Vec::new();
+    match call.route() {
+        // What makes a new name known counts as an address.
+        Route::Register => return Vec::new(),
+        // Nobody looks at who asks: some clients say it all the same.
+        Route::Identity
+        | Route::Presence
+        | Route::DidDocument
+        | Route::AireDid
+        | Route::ApiWho
+        | Route::ApiIdentity
+        | Route::ApiHealth => return Vec::new(),
+        _ => {}
     }
     let signer = call.signer().cloned().map(Caller::Handle);
     let token = credentials
@@ -206,7 +217,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, Refusal> {
     let text = |name: &HeaderName| match headers.get(name) {
         None => Ok(None),
         Some(value) => value.to_str().map(Some).map_err(|_| {
-            let words = format!("The header {name} is not plain text.");
+            let words = format!("the header {name} is not plain text");
             Refusal::new(ErrorCode::InvalidRequest, words)
         }),
     };
@@ -220,7 +231,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, Refusal> {
 }
 
 /// The headers of AGAP-5.
-pub(crate) static SIGNED_HEADERS: [HeaderName; 4] = [
+static SIGNED_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-airc-handle"),
     HeaderName::from_static("x-airc-timestamp"),
     HeaderName::from_static("x-airc-nonce"),
@@ -237,6 +248,6 @@ fn entropy() -> Result<[u8; 32], boring::error::ErrorStack> {
 pub(crate) fn not_found() -> Refusal {
     Refusal::new(
         ErrorCode::NotFound,
-        "There is nothing here. The calls are listed in /openapi.json.",
+        "nothing is served at this path: see /openapi.json for what is",
     )
 }

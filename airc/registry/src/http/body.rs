@@ -30,8 +30,8 @@ pub(crate) async fn read(
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(broken("The request's body broke off.")),
-        Err(_) => Err(broken("The request's body took too long.")),
+        Ok(Err(_)) => Err(broken("the request's body broke off")),
+        Err(_) => Err(broken("the request's body took too long")),
     }
 }
 
@@ -40,7 +40,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn too_long() -> Refusal {
-    let words = format!("A request's body has at most {MAX_BODY} bytes.");
+    let words = format!("a request's body has at most {MAX_BODY} bytes");
     Refusal::new(ErrorCode::PayloadTooLarge, words).with("max_body_size", MAX_BODY.to_string())
 }
 

@@ -24,7 +24,7 @@ use super::state::{State as Shared, until_stopped};
 /// Answers with a stream of events, while there are seats.
 pub(crate) async fn events(State(state): State<Arc<Shared>>) -> Response<Body> {
     let Some(seat) = state.live.seat() else {
-        let words = "Too many people watch already. Try again later.";
+        let words = "too many watch already: try again later";
         let refusal = Refusal::new(ErrorCode::Unavailable, words);
         return answer::refuse("/events", &refusal);
     };

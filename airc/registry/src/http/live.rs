@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use airc_core::registry::{Credentials, Method, Registry, Request};
+use airc_core::registry::{Credentials, Method, Registry, Request, Response};
 use airc_core::store::{Store, StoreError, Stored};
 use airc_core::time::Time;
 use serde::{Deserialize, Serialize};
@@ -171,20 +171,21 @@ fn everyone(
         let answer = registry.handle(&request, now, store)?;
         let response = answer.result.map_err(|refusal| failed(&refusal))?;
         let page: Vec<Agent> = serde_json::from_str(&response.body).map_err(|e| failed(&e))?;
-        let more = response
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("link"));
-        let last = page.last().map(|agent| agent.handle.clone());
         let there = page.into_iter().filter(|agent| agent.status != "offline");
         agents.extend(there.map(|agent| (agent.handle.clone(), agent)));
-        match last {
-            Some(last) if more && agents.len() < MOST_SHOWN => {
-                target = format!("/presence?limit={PAGE}&after={last}");
-            }
-            _ => return Ok((agents, more)),
+        match next_page(&response) {
+            Some(next) if agents.len() < MOST_SHOWN => target = next,
+            next => return Ok((agents, next.is_some())),
         }
     }
+}
+
+/// Where the next page is: what the `Link` header says.
+fn next_page(response: &Response) -> Option<String> {
+    let mut headers = response.headers.iter();
+    let (_, link) = headers.find(|(name, _)| name.eq_ignore_ascii_case("link"))?;
+    let (target, _) = link.strip_prefix('<')?.split_once('>')?;
+    Some(target.to_owned())
 }
 
 fn failed(error: &dyn std::fmt::Display) -> StoreError {

@@ -9,14 +9,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, ORIGIN, RETRY_AFTER,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, LINK, ORIGIN, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::{self, Next};
 use axum::routing::get;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
+use tracing::debug;
 
 use super::state::State as Shared;
 use super::{about, answer, api, events, page};
@@ -65,7 +65,7 @@ pub(crate) fn routes(state: &Arc<Shared>) -> Router {
 }
 
 async fn other_method(request: Request) -> Response<Body> {
-    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "Only GET is served here.");
+    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, "only GET can be used here");
     answer::refuse(request.uri().path(), &refusal)
 }
 
@@ -84,6 +84,7 @@ async fn around(State(state): State<Arc<Shared>>, request: Request, next: Next) 
     let label = response.extensions().get::<Label>().map(|label| label.0);
     let label = own.or(label).unwrap_or("other");
     let status = response.status();
+    debug!(label, status = status.as_u16(), took = ?began.elapsed(), "answered");
     state.metrics.answered(label, status, began.elapsed());
     response
 }
@@ -91,13 +92,12 @@ async fn around(State(state): State<Arc<Shared>>, request: Request, next: Next) 
 /// Everybody's pages may read; which ones may do more is for the operator to say. Nothing here
 /// knows cookies: who asks is in headers and bodies.
 fn cors(origins: &[Origin]) -> CorsLayer {
-    let mut headers = vec![ACCEPT, AUTHORIZATION, CONTENT_TYPE];
-    headers.extend(api::SIGNED_HEADERS.iter().cloned());
     let mut exposed = vec![LINK, RETRY_AFTER];
     exposed.extend(answer::RATE_LIMIT.iter().cloned());
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
-        .allow_headers(headers)
+        // Clients of the older dialect have headers of their own.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed)
         .max_age(Duration::from_secs(7200));
     if origins.iter().any(Origin::is_any) {
@@ -107,7 +107,7 @@ fn cors(origins: &[Origin]) -> CorsLayer {
     let allowed =
         move |origin: &HeaderValue, parts: &Parts| reads(parts) || origins.contains(origin);
     layer
-        .allow_origin(tower_http::cors::AllowOrigin::predicate(allowed))
+        .allow_origin(AllowOrigin::predicate(allowed))
         .vary([ORIGIN, REQUEST_METHOD.clone()])
 }
 

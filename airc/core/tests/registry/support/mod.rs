@@ -12,6 +12,8 @@ use airc_core::registry::{
 use airc_core::signing::{SignedHeaders, sign};
 use airc_core::store::{ConsentState, MemoryStore, Status, Store};
 use airc_core::time::Time;
+pub(crate) mod counted;
+
 use aire_proto::identity::Ed25519Signer;
 
 /// When every test begins: some time in 2026.

@@ -38,7 +38,7 @@ pub(crate) async fn index(
         Ok(view) => view,
         Err(error) => {
             warn!(%error, "the page cannot be shown");
-            return answer::unavailable("/", "The registry cannot tell who is online.");
+            return answer::unavailable("/", "the registry cannot tell who is online");
         }
     };
     let html = render(

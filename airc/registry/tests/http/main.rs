@@ -1,0 +1,15 @@
+//! A registry over real HTTP.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod about;
+mod command_line;
+mod cors;
+mod errors;
+mod limits;
+mod openapi;
+mod proxies;
+mod specification;
+mod stopping;
+mod tls;
