@@ -15,7 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::debug;
 
 use super::answer;
 use super::live::{self, FRESH};
@@ -77,7 +77,7 @@ impl Watcher {
                     });
                 }
                 Ok(_) => {}
-                Err(error) => warn!(%error, "nobody can be told who is online"),
+                Err(error) => debug!(%error, "nobody can be told who is online"),
             }
             tokio::select! {
                 () = sleep(FRESH) => {}

@@ -7,6 +7,7 @@ mod about;
 mod command_line;
 mod cors;
 mod errors;
+mod killed;
 mod limits;
 mod openapi;
 mod proxies;
