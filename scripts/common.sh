@@ -58,7 +58,7 @@ thumb_build() {
         cargo build --locked --release --target "$target" "$@"
     else
         # -Zbuild-std is unstable: RUSTC_BOOTSTRAP lets a stable compiler take it.
-        RUSTC_BOOTSTRAP=1 RUSTC="$DEBIAN_RUSTC" "$DEBIAN_CARGO" build -Zbuild-std=core \
+        RUSTC_BOOTSTRAP=1 RUSTC="$DEBIAN_RUSTC" "$DEBIAN_CARGO" build -Zbuild-std=core,alloc \
             --locked --release --target "$target" "$@"
     fi
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds aire-proto and aire-quic for microcontrollers: proof that they need
 # neither an operating system nor an allocator, with and without their default
-# features.
+# features. And airc-core, which needs no operating system.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -24,4 +24,6 @@ for target in $THUMB_TARGETS; do
         echo "== $crate for $target, default features"
         build "$target" -p "$crate"
     done
+    echo "== airc-core for $target"
+    build "$target" -p airc-core
 done

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use airc_core::handle::Handle;
-use airc_core::json::{Object, Value, object, parse};
+use airc_core::json::{Object, Value, object, parse, parse_answer};
 use airc_core::key::to_spki_base64;
 use airc_core::registry::{Credentials, Method, Registry, Request, Settings};
 use airc_core::signing::{SignedHeaders, sign};
@@ -149,7 +149,7 @@ impl<'a> Script<'a> {
         if response.content_type.starts_with("text/plain") {
             return;
         }
-        let body = parse(response.body.as_bytes()).expect("every answer is JSON");
+        let body = parse_answer(response.body.as_bytes()).expect("every answer is JSON");
         let error = body.get("error").is_some();
         assert_eq!(error, response.status >= 400, "{}", response.body);
     }
