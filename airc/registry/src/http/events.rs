@@ -8,14 +8,14 @@ use std::time::Duration;
 use airc_core::error::{ErrorCode, Refusal};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::Response;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
+use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::debug;
 
 use super::answer;
 use super::live::{self, FRESH};
@@ -41,10 +41,10 @@ pub(crate) async fn events(State(state): State<Arc<Shared>>) -> Response<Body> {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, "no-store".parse().expect("plain text"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would collect events before it sends them on.
     let buffering = HeaderName::from_static("x-accel-buffering");
-    headers.insert(buffering, "no".parse().expect("plain text"));
+    headers.insert(buffering, HeaderValue::from_static("no"));
     response
 }
 
@@ -77,7 +77,7 @@ impl Watcher {
                     });
                 }
                 Ok(_) => {}
-                Err(error) => warn!(%error, "nobody can be told who is online"),
+                Err(error) => debug!(%error, "nobody can be told who is online"),
             }
             tokio::select! {
                 () = sleep(FRESH) => {}

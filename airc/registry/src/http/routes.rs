@@ -77,7 +77,8 @@ async fn around(State(state): State<Arc<Shared>>, request: Request, next: Next) 
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if state.config.tls.is_some() {
+    // Not on this machine alone: a browser would want TLS of everything else at localhost, too.
+    if state.config.tls.is_some() && !state.config.is_local() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }

@@ -8,6 +8,7 @@ mod command_line;
 mod cors;
 mod crowd;
 mod errors;
+mod killed;
 mod limits;
 mod openapi;
 mod proxies;

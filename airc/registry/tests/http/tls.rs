@@ -89,9 +89,25 @@ fn a_registry_proves_its_name() {
     let stand = Stand::with(config);
     let answer = get(stand.address, &root, "/.well-known/airc");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("strict-transport-security"), "{answer}");
+    assert!(!answer.contains("strict-transport-security"), "{answer}");
     let url = format!("https://localhost:{}", stand.address.port());
     assert!(answer.contains(&url), "{answer}");
+}
+
+#[test]
+fn browsers_are_told_to_come_back_over_tls_where_others_can_connect() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (files, root) = certificate(dir.path(), 1);
+    let mut config = config();
+    config.tls = Some(files);
+    config.listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    config.domain = Some("localhost".parse().unwrap());
+    let stand = Stand::with(config);
+    let answer = get(stand.address, &root, "/healthz");
+    assert!(
+        answer.contains("strict-transport-security: max-age="),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,22 @@ pub(crate) struct Stand {
     config: Config,
     runtime: Runtime,
     server: Option<Server>,
+    client: Client,
+    pub(crate) dir: TempDir,
+}
+
+/// Whoever sends requests to a registry.
+pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     http: ureq::Agent,
-    pub(crate) dir: TempDir,
+}
+
+impl Deref for Stand {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 /// An open registry on a port of its own, without limits of rate.
@@ -66,12 +80,45 @@ impl Stand {
         config.listen = server.address();
         Self {
             config,
-            address: server.address(),
+            client: Client::new(server.address()),
             server: Some(server),
             runtime,
-            http: agent(),
             dir,
         }
+    }
+
+    /// Begins to stop, and says when that is done.
+    pub(crate) fn stop_in_background(&mut self) -> tokio::task::JoinHandle<()> {
+        let server = self.server.take().expect("it runs");
+        self.runtime.spawn(async move {
+            server.stop().await.expect("it stops");
+        })
+    }
+
+    /// Starts what was stopped, where it was.
+    pub(crate) fn start_again(&mut self) {
+        let server = self.runtime.block_on(Server::start(self.config.clone()));
+        self.server = Some(server.expect("it starts"));
+    }
+
+    pub(crate) fn wait_for(&self, task: tokio::task::JoinHandle<()>) {
+        let waited = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, task).await });
+        waited.expect("in time").expect("no panic");
+    }
+
+    fn stop_now(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop()).expect("it stops");
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let http = agent();
+        Self { address, http }
     }
 
     pub(crate) fn url(&self, target: &str) -> String {
@@ -110,6 +157,12 @@ impl Stand {
         Reply::of(response.expect("an answer"))
     }
 
+    /// The status of an answer; none if there is no answer, whatever the reason.
+    pub(crate) fn try_post(&self, target: &str, body: &str) -> Option<u16> {
+        let answer = self.http.post(self.url(target)).send(body).ok()?;
+        Some(answer.status().as_u16())
+    }
+
     /// A request that is signed by its headers (AGAP-5).
     pub(crate) fn get_as(&self, agent: &Agent, target: &str) -> Reply {
         let signed = SignedHeaders::sign(
@@ -134,33 +187,6 @@ impl Stand {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream
-    }
-
-    /// Begins to stop, and says when that is done.
-    pub(crate) fn stop_in_background(&mut self) -> tokio::task::JoinHandle<()> {
-        let server = self.server.take().expect("it runs");
-        self.runtime.spawn(async move {
-            server.stop().await.expect("it stops");
-        })
-    }
-
-    /// Starts what was stopped, where it was.
-    pub(crate) fn start_again(&mut self) {
-        let server = self.runtime.block_on(Server::start(self.config.clone()));
-        self.server = Some(server.expect("it starts"));
-    }
-
-    pub(crate) fn wait_for(&self, task: tokio::task::JoinHandle<()>) {
-        let waited = self
-            .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, task).await });
-        waited.expect("in time").expect("no panic");
-    }
-
-    fn stop_now(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.stop()).expect("it stops");
-        }
     }
 
     /// A registered agent.
