@@ -157,7 +157,7 @@ impl TryFrom<String> for Network {
     }
 }
 
-/// Who may read answers in a browser: "*", or an origin such as `https://example.org`.
+/// Who may read answers in a browser: `*`, or an origin such as `https://example.org`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Origin(String);
