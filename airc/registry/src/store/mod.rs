@@ -1,9 +1,9 @@
 //! Where a registry keeps things: one SQLite file, or a PostgreSQL database that several registries
 //! share.
 //!
-//! The statements and what they mean are in one place ([`tables`]) for both; a database is a
-//! [`Connection`] that runs transactions of them. Transactions that write run one after another in
-//! the whole database, and are durable when [`Connection::write`] returns.
+//! The statements and what they mean are in one place for both; a database is a [`Connection`] that
+//! runs transactions of them. Transactions that write run one after another in the whole database,
+//! and are durable when [`Connection::write`] returns.
 
 mod columns;
 pub mod postgres;

@@ -6,6 +6,7 @@ mod support;
 mod about;
 mod command_line;
 mod cors;
+mod crowd;
 mod errors;
 mod killed;
 mod limits;
