@@ -31,7 +31,11 @@ class Registry:
         self.dir = tempfile.TemporaryDirectory(dir=HOME.name)
         command = [REGISTRY, "serve", "--json", "--open", "--listen", "127.0.0.1:0"]
         command += ["--database", f"sqlite:{self.dir.name}/registry.db"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=self.dir.name)
+        self.env = {**os.environ, "AIRC_LOG": "warn"}
+        self.env["XDG_CONFIG_HOME"] = self.env["XDG_STATE_HOME"] = self.dir.name
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, cwd=self.dir.name, env=self.env
+        )
         ready = json.loads(self.process.stdout.readline())
         assert ready["event"] == "ready", ready
         self.url = f"http://{ready['address']}"
@@ -52,13 +56,14 @@ class Registry:
         return client
 
     def native(self, *args):
-        """Our command, as the agent `native`; what it prints is read as lines of JSON."""
-        env = {**os.environ, "XDG_CONFIG_HOME": self.dir.name, "XDG_STATE_HOME": self.dir.name}
-        command = [AIRE, "airc", "--json", "--registry", self.url, "--handle", "native", *args]
-        if args[0] == "keygen":
-            command = [AIRE, "keygen"]
-        printed = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
-        return printed.decode()
+        """Our command, as the agent `native`: the lines of JSON that it prints."""
+        place = ["--registry", self.url, "--handle", "native"]
+        return self.aire("airc", *args, *place)
+
+    def aire(self, *args):
+        command = [AIRE, "--json", *args]
+        ran = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE)
+        return ran.stdout.decode()
 
 
 def consent(client, action, peer):
@@ -127,6 +132,14 @@ class TwoAgents(unittest.TestCase):
         with self.assertRaises(AIRCError):
             stranger.send("bob_agent", "hello")
 
+    def test_a_handle_that_is_taken_is_nobody_elses(self):
+        # The package keeps no token and sends no key, so nothing proves that it is the same again.
+        again = airc.Client("alice_agent", registry=self.registry.url)
+        with self.assertRaises(AIRCError) as raised:
+            again.register()
+        self.assertIn("HTTP 4", str(raised.exception))
+        self.assertTrue(self.alice.heartbeat()["success"])
+
     def test_a_client_that_signs_its_requests_is_served_too(self):
         carol = self.registry.agent("carol_agent", sign_requests=True)
         self.assertTrue(carol.heartbeat()["success"])
@@ -136,7 +149,7 @@ class TwoAgents(unittest.TestCase):
 
     def test_it_talks_with_an_agent_of_ours(self):
         native = self.registry.native
-        native("keygen")
+        self.registry.aire("keygen")
         native("register", "--payload", "handoff")
         native("consent", "request", "bob_agent")
         self.assertEqual(consent(self.bob, "accept", "native").status_code, 200)
