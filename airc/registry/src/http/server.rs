@@ -342,6 +342,7 @@ const REST: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
@@ -354,5 +355,49 @@ mod tests {
         let third = addresses.enter(here, 2).expect("a place that was left");
         drop((second, third));
         assert!(addresses.0.lock().unwrap().is_empty());
+    }
+
+    /// An answer, head and all.
+    async fn get(address: SocketAddr, target: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it takes it");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer).await;
+        read.expect("it answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_registry_whose_store_is_gone_says_so_and_no_more() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let server = Server::start(Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database: format!("sqlite:{}", dir.path().join("r.db").display()),
+            ..Config::default()
+        });
+        let server = server.await.expect("it starts");
+        let address = server.address();
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200 "));
+        server.state.engine.clone().stop().await;
+        // From here on, what was looked up before is old.
+        tokio::time::sleep(crate::http::live::FRESH).await;
+        for target in ["/presence", "/v0/identity/alice", "/readyz", "/"] {
+            let answer = get(address, target).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{target}: {answer}");
+            assert!(answer.contains("\r\nretry-after: "), "{target}: {answer}");
+            assert!(
+                answer.contains("\"code\":\"unavailable\""),
+                "{target}: {answer}"
+            );
+        }
+        let older = get(address, "/api/health").await;
+        assert!(older.starts_with("HTTP/1.1 503 "), "{older}");
+        assert!(older.contains("\"success\":false"), "{older}");
+        assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+        server.stop().await.expect("it stops");
     }
 }

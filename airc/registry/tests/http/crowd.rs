@@ -1,6 +1,7 @@
 //! A crowd: nothing is lost, nothing comes twice, and what one says comes in the order in which it
 //! was said.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,7 +97,7 @@ fn a_thousand_agents_poll_while_others_send_and_nothing_is_lost_or_doubled() {
     });
 
     thread::scope(|scope| {
-        let sending = scope.spawn(|| {
+        let sending = Arc::new(scope.spawn(|| {
             for_each(|index| {
                 for number in 0..EACH {
                     for step in STEPS {
@@ -105,9 +106,9 @@ fn a_thousand_agents_poll_while_others_send_and_nothing_is_lost_or_doubled() {
                     }
                 }
             });
-        });
+        }));
         for first in 0..THREADS {
-            let (stand, agents, sending) = (&stand, &agents, &sending);
+            let (stand, agents, sending) = (&stand, &agents, Arc::clone(&sending));
             scope.spawn(move || {
                 let began = Instant::now();
                 let mut readers: Vec<(usize, Reader)> = (first..AGENTS)
