@@ -112,7 +112,7 @@ impl Work<'_> {
 
     /// Delivers what is held (AGAP-4).
     fn release(&mut self, from: &Handle, to: &Handle) -> Outcome<()> {
-        let count = self.store.release(from, to)?;
+        let count = self.store.release(from, to, self.now)?;
         if count > 0 {
             let (from, to) = (from.clone(), to.clone());
             self.effects.push(Effect::Delivered { from, to, count });

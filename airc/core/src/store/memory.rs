@@ -284,13 +284,15 @@ impl Store for MemoryStore {
         Ok((of_pair, of_recipient))
     }
 
-    fn release(&mut self, from: &Handle, to: &Handle) -> Stored<u64> {
+    fn release(&mut self, from: &Handle, to: &Handle, now: Time) -> Stored<u64> {
         let held = self.held.remove(&(to.clone(), from.clone()));
         let held = held.unwrap_or_default();
-        for message in held.values() {
-            self.deliver(message)?;
+        let count = held.len() as u64;
+        for mut message in held.into_values() {
+            message.received = now;
+            self.deliver(&message)?;
         }
-        Ok(held.len() as u64)
+        Ok(count)
     }
 
     fn drop_held(&mut self, from: &Handle, to: &Handle) -> Stored<u64> {

@@ -271,8 +271,9 @@ pub trait Store {
     /// How many messages are held from `from` to `to`, and how many for `to` from anybody.
     fn held(&mut self, from: &Handle, to: &Handle) -> Stored<(u64, u64)>;
 
-    /// Delivers what is held from `from` to `to`, in the order of timestamp, then id. How many.
-    fn release(&mut self, from: &Handle, to: &Handle) -> Stored<u64>;
+    /// Delivers what is held from `from` to `to`, in the order of timestamp, then id. How many. It
+    /// counts as received at `now`: whoever asks for what came since a time has not had it yet.
+    fn release(&mut self, from: &Handle, to: &Handle, now: Time) -> Stored<u64>;
 
     /// Forgets what is held from `from` to `to`. How many.
     fn drop_held(&mut self, from: &Handle, to: &Handle) -> Stored<u64>;

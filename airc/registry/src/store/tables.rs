@@ -87,7 +87,7 @@ statements! {
     HELD_BY_RECIPIENT = "SELECT COUNT(*) FROM airc_held WHERE recipient = ?1";
     RELEASE = "INSERT INTO airc_message \
         (sender, recipient, id, sent, received, signed, envelope) \
-        SELECT sender, recipient, id, sent, received, signed, envelope FROM airc_held \
+        SELECT sender, recipient, id, sent, CAST(?3 AS BIGINT), signed, envelope FROM airc_held \
         WHERE recipient = ?1 AND sender = ?2 ORDER BY sent, id";
     DROP_HELD = "DELETE FROM airc_held WHERE recipient = ?1 AND sender = ?2";
 
@@ -331,10 +331,10 @@ impl<D: Driver> Store for Tables<D> {
         Ok((of_pair, of_recipient))
     }
 
-    fn release(&mut self, from: &Handle, to: &Handle) -> Stored<u64> {
-        let values = [Value::handle(to), Value::handle(from)];
-        self.0.execute(RELEASE, &values)?;
-        self.0.execute(DROP_HELD, &values)
+    fn release(&mut self, from: &Handle, to: &Handle, now: Time) -> Stored<u64> {
+        let [to, from] = [Value::handle(to), Value::handle(from)];
+        self.0.execute(RELEASE, &[to, from, Value::time(now)])?;
+        self.0.execute(DROP_HELD, &[to, from])
     }
 
     fn drop_held(&mut self, from: &Handle, to: &Handle) -> Stored<u64> {

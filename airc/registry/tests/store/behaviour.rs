@@ -352,13 +352,21 @@ fn held_messages_are_nowhere_until_they_are_released_in_order(subject: &mut Subj
     );
 
     let before = subject.write(|store| store.deliver(&message("c", "me", "m0", 1)));
-    assert_eq!(subject.write(|store| store.release(&a, &me)), 4);
+    assert_eq!(subject.write(|store| store.release(&a, &me, Time(9))), 4);
     let page = subject.read(|store| store.inbox(&me, before, 9));
     assert_eq!(ids(&page), ["m1", "m10", "m2", "m3"]);
     assert!(page.messages.is_sorted_by(|one, two| one.0 < two.0));
+    // They were held since 1, and come at 9.
+    assert!(
+        page.messages
+            .iter()
+            .all(|(_, message)| message.received == Time(9))
+    );
+    let latest = subject.read(|store| store.latest(&me, None, Time(8), 9));
+    assert_eq!(latest.len(), 4);
     let page = subject.read(|store| store.thread(&a, &me, Position(0), 9));
     assert_eq!(ids(&page), ["m1", "m10", "m2", "m3"]);
-    assert_eq!(subject.write(|store| store.release(&a, &me)), 0);
+    assert_eq!(subject.write(|store| store.release(&a, &me, Time(9))), 0);
     assert_eq!(subject.read(|store| store.held(&a, &me)), (0, 1));
 }
 
@@ -371,7 +379,7 @@ fn held_messages_can_be_dropped(subject: &mut Subject) {
     });
     assert_eq!(subject.write(|store| store.drop_held(&a, &me)), 2);
     assert_eq!(subject.write(|store| store.drop_held(&a, &me)), 0);
-    assert_eq!(subject.write(|store| store.release(&a, &me)), 0);
+    assert_eq!(subject.write(|store| store.release(&a, &me, Time(9))), 0);
     assert_eq!(subject.read(|store| store.held(&b, &me)), (1, 1));
 }
 
@@ -532,7 +540,7 @@ fn a_transaction_sees_what_it_wrote(subject: &mut Subject) {
     subject.write(|store| {
         store.hold(&message("a", "me", "m1", 1))?;
         assert_eq!(store.held(&handle("a"), &me)?, (1, 1));
-        store.release(&handle("a"), &me)?;
+        store.release(&handle("a"), &me, Time(9))?;
         assert_eq!(ids(&store.inbox(&me, Position(0), 9)?), ["m1"]);
         store.put_identity(&identity("me"))?;
         assert!(store.identity(&me)?.is_some());

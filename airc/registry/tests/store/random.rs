@@ -29,7 +29,7 @@ enum Step {
     Deliver(u8, u8, u8, u64),
     Hold(u8, u8, u8, u64),
     Held(u8, u8),
-    Release(u8, u8),
+    Release(u8, u8, u64),
     Drop(u8, u8),
     Inbox(u8, u64, usize),
     Thread(u8, u8, u64, usize),
@@ -60,7 +60,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => (who(), who(), 0_u8..9, time()).prop_map(|(a, b, c, d)| Step::Deliver(a, b, c, d)),
         6 => (who(), who(), 0_u8..9, time()).prop_map(|(a, b, c, d)| Step::Hold(a, b, c, d)),
         2 => (who(), who()).prop_map(|(a, b)| Step::Held(a, b)),
-        2 => (who(), who()).prop_map(|(a, b)| Step::Release(a, b)),
+        2 => (who(), who(), time()).prop_map(|(a, b, c)| Step::Release(a, b, c)),
         1 => (who(), who()).prop_map(|(a, b)| Step::Drop(a, b)),
         4 => (who(), 0_u64..30, limit()).prop_map(|(a, b, c)| Step::Inbox(a, b, c)),
         4 => (who(), who(), 0_u64..30, limit()).prop_map(|(a, b, c, d)| Step::Thread(a, b, c, d)),
@@ -144,7 +144,9 @@ fn take(step: &Step, base: u64, store: &mut dyn Store) -> Stored<String> {
             format!("{:?}", store.hold(&record)?)
         }
         Step::Held(a, b) => format!("{:?}", store.held(&who(a), &who(b))?),
-        Step::Release(a, b) => format!("{:?}", store.release(&who(a), &who(b))?),
+        Step::Release(a, b, now) => {
+            format!("{:?}", store.release(&who(a), &who(b), Time(now))?)
+        }
         Step::Drop(a, b) => format!("{:?}", store.drop_held(&who(a), &who(b))?),
         Step::Inbox(a, after, limit) => {
             let page = store.inbox(&who(a), Position(base + after), limit)?;

@@ -54,7 +54,7 @@ counted! {
     fn deliver(&mut self, message: &MessageRecord) -> Position;
     fn hold(&mut self, message: &MessageRecord) -> ();
     fn held(&mut self, from: &Handle, to: &Handle) -> (u64, u64);
-    fn release(&mut self, from: &Handle, to: &Handle) -> u64;
+    fn release(&mut self, from: &Handle, to: &Handle, now: Time) -> u64;
     fn drop_held(&mut self, from: &Handle, to: &Handle) -> u64;
     fn inbox(&mut self, owner: &Handle, after: Position, limit: usize) -> Page;
     fn thread(&mut self, owner: &Handle, peer: &Handle, after: Position, limit: usize) -> Page;
