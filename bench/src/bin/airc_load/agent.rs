@@ -10,26 +10,30 @@ use crate::http::post;
 
 pub(crate) struct Agent {
     handle: String,
+    /// Different in each run, so that a registry that has seen one takes another.
+    run: u64,
     signer: Ed25519Signer,
     requests: Cell<u64>,
 }
 
 /// The id of the message with a number.
-pub(crate) fn message_id(number: usize) -> String {
-    format!("msg_load{number}")
+pub(crate) fn message_id(run: u64, number: usize) -> String {
+    format!("msg_load{run}_{number}")
 }
 
-fn now() -> u64 {
+/// Unix seconds.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }
 
 impl Agent {
-    pub(crate) fn new(index: usize) -> Self {
+    pub(crate) fn new(index: usize, run: u64) -> Self {
         let mut seed = [0x5a; 32];
         seed[..8].copy_from_slice(&(index as u64).to_be_bytes());
         Self {
             handle: format!("agent_{index}"),
+            run,
             signer: Ed25519Signer::from_seed(seed),
             requests: Cell::new(0),
         }
@@ -38,7 +42,7 @@ impl Agent {
     /// Never the same for one agent.
     fn nonce(&self) -> String {
         self.requests.set(self.requests.get() + 1);
-        format!("load_nonce_{:020}", self.requests.get())
+        format!("load_{}_{:010}", self.run, self.requests.get())
     }
 
     /// `covered`, an object whose keys all sort before `signature` up to `before` bytes of it, with
@@ -71,7 +75,7 @@ impl Agent {
         let front = format!(
             r#""body":"How far is step {number} of the plan that we talked about?","from":"{}","id":"{}","nonce":"{}","payload":{{"data":{{"file":"auth.ts","line":42,"step":{number}}},"type":"context:code"}}"#,
             self.handle,
-            message_id(number),
+            message_id(self.run, number),
             self.nonce()
         );
         let back = format!(r#","timestamp":{},"to":"{}","v":"0.1""#, now(), to.handle);

@@ -51,7 +51,9 @@ async fn main() -> Result<(), Failure> {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let count = arguments.agents.max(2);
-    let agents: Rc<Vec<Agent>> = Rc::new((0..count).map(Agent::new).collect());
+    let run = agent::now();
+    let agents = (0..count).map(|index| Agent::new(index, run)).collect();
+    let agents: Rc<Vec<Agent>> = Rc::new(agents);
     let address = arguments.address;
 
     in_parallel(&arguments, count, {
@@ -106,7 +108,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let took = began.elapsed();
     let polls = polling.stop().await?;
 
-    check(address, &agents, arguments.messages).await?;
+    check(address, &agents, run, arguments.messages).await?;
     let millis = |quantile| latencies.value_at_quantile(quantile) as f64 / 1000.0;
     println!(
         "| {} | {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.1} |",
@@ -202,7 +204,12 @@ fn poll_meanwhile(address: SocketAddr, agents: &Rc<Vec<Agent>>, count: usize) ->
 }
 
 /// Reads every inbox: each message is in the right one, once.
-async fn check(address: SocketAddr, agents: &[Agent], sent: usize) -> Result<(), Failure> {
+async fn check(
+    address: SocketAddr,
+    agents: &[Agent],
+    run: u64,
+    sent: usize,
+) -> Result<(), Failure> {
     let mut connection = Connection::open(address).await?;
     let mut seen: HashMap<String, usize> = HashMap::with_capacity(sent);
     for (index, agent) in agents.iter().enumerate() {
@@ -227,7 +234,7 @@ async fn check(address: SocketAddr, agents: &[Agent], sent: usize) -> Result<(),
     }
     for number in 0..sent {
         let recipient = (number % agents.len() + 1) % agents.len();
-        if seen.get(&agent::message_id(number)) != Some(&recipient) {
+        if seen.get(&agent::message_id(run, number)) != Some(&recipient) {
             return Err(format!("message {number} was accepted, and is not in its inbox").into());
         }
     }
