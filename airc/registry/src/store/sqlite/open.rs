@@ -1,7 +1,8 @@
 //! Opening a SQLite file: whose it is, which version its tables have, how it is written.
 
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -124,7 +125,7 @@ fn write_safely(connection: &Connection, at: &Place<'_>) -> Result<(), OpenError
         connection.pragma_update(None, "wal_autocheckpoint", 32_768)?;
         // After a burst the log gives its space back.
         connection.pragma_update(None, "journal_size_limit", 256 << 20)?;
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        patiently(|| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
     };
     let mode = set().map_err(|error| at.sqlite(&error))?;
     if mode != "wal" {
@@ -133,6 +134,23 @@ fn write_safely(connection: &Connection, at: &Place<'_>) -> Result<(), OpenError
         return Err(at.failed(&reason));
     }
     Ok(())
+}
+
+/// Tries again what SQLite refuses at once while another opens the file too: where waiting could be
+/// for each other, it does not wait by itself.
+fn patiently<T>(mut run: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let began = Instant::now();
+    loop {
+        match run() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < BUSY_TIMEOUT =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// One transaction, so that a crash leaves the file as it was, and a second process waits.
